@@ -1,0 +1,54 @@
+//! Every limit of the relay, by name, in one place. None is infinite; each has a test that goes one past it.
+
+use std::time::Duration;
+
+/// Chunk streams one peer may open (RTMP 1.0 §5.3.1.1 allows 65,597; encoders use one to four).
+pub const CHUNK_STREAMS: usize = 64;
+/// Bytes of unfinished messages one peer may leave with us, over all its chunk streams. One message of the largest legal size fits.
+pub const PARTIAL_BYTES: usize = 24 << 20;
+/// The largest command or data payload that is looked into (RTMP 1.0 §7); longer data is passed on unread.
+pub const COMMAND_BYTES: usize = 64 << 10;
+/// The longest stream name (app and name together) that is served.
+pub const STREAM_NAME_BYTES: usize = 512;
+/// Bytes of replies that may wait for a peer that does not read them.
+pub const REPLY_BYTES: usize = 64 << 10;
+/// What a source may put into a connection's outbox at once; one message more may lie there.
+pub const FILL_BYTES: usize = 256 << 10;
+/// A read asks for this much at first, for up to `READ_BYTES_MAX` once a peer fills it.
+pub const READ_BYTES: usize = 4 << 10;
+/// The most that one read takes from one peer.
+pub const READ_BYTES_MAX: usize = 256 << 10;
+/// Relays a stream may have come through before it is taken for a circle.
+pub const HOPS: usize = 8;
+
+/// A peer has this long to finish the handshake.
+pub const HANDSHAKE: Duration = Duration::from_secs(5);
+/// A client has this long from connecting to its `publish` or `play`.
+pub const REQUEST: Duration = Duration::from_secs(10);
+/// A publisher that sends nothing for this long is lost. A dead host is noticed earlier, by TCP keepalive.
+pub const PUBLISHER_SILENCE: Duration = Duration::from_secs(30);
+/// A reader whose socket takes nothing for this long is gone.
+pub const STALL: Duration = Duration::from_secs(10);
+/// A destination has this long for each step: name, TCP, handshake, each command.
+pub const STEP: Duration = Duration::from_secs(10);
+/// Goodbyes and the last bytes of a connection have this long to leave.
+pub const GOODBYE: Duration = Duration::from_secs(1);
+/// At the end of a stream a reader has this long for what is still in the log.
+pub const DRAIN: Duration = Duration::from_secs(3);
+/// After `accept` failed (no file descriptors, say) the listener rests this long.
+pub const ACCEPT_REST: Duration = Duration::from_millis(100);
+
+/// The log of a stream keeps this much media time …
+pub const LOG_TIME: Duration = Duration::from_secs(8);
+/// … or this many bytes, whichever is reached first.
+pub const LOG_BYTES: usize = 32 << 20;
+/// A destination that falls this far behind jumps to the newest key frame.
+pub const DESTINATION_LAG: Duration = Duration::from_secs(5);
+/// A destination starts in the newest GOP if its key frame is no older than this, else at the next one.
+pub const DESTINATION_JOIN: Duration = Duration::from_secs(2);
+/// A reader waits this much media time for a key frame, then starts without one (intra refresh never sends another).
+pub const KEY_FRAME_WAIT: Duration = Duration::from_secs(10);
+/// A recording is written to disk at least this often; what a crash can lose.
+pub const RECORDING_FLUSH: Duration = Duration::from_secs(1);
+/// Bytes a recording gathers before it writes them.
+pub const RECORDING_BYTES: usize = 1 << 20;
