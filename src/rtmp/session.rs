@@ -1,0 +1,147 @@
+//! What the two ends of a connection have in common: how they are driven, and the keeping of the chunk stream's accounts.
+//!
+//! ```text
+//! loop { session.input() ◄─ read;  while let Some(output) = session.poll()? { Transmit ─► write, Event ─► act } }
+//! ```
+//! A poll looks at one message at a time, so what the owner does about an event (accept, reject) is in force for the very
+//! next byte. A session has no timer: its `phase` tells the owner which deadline applies.
+
+use std::collections::VecDeque;
+use std::fmt;
+
+use bytes::{Bytes, BytesMut};
+
+use super::chunk::Reader;
+use super::control::{self, UserControl, WINDOW};
+use super::message::type_id;
+use super::{Error, Message};
+
+/// What a session wants done.
+#[derive(Debug)]
+pub enum Output<E> {
+    /// These bytes are to be sent.
+    Transmit(Bytes),
+    /// This has happened.
+    Event(E),
+}
+
+/// How far a connection has come. Printed in every error, and each has its deadline.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Phase {
+    /// Before C2 or S2.
+    Handshake,
+    /// Before the answer to `connect`.
+    Connect,
+    /// Before a stream is asked for (server), or created (client).
+    CreateStream,
+    /// `publish` or `play` is asked, not answered.
+    Request,
+    /// Media may flow.
+    Media,
+    /// Only goodbyes are left.
+    Closing,
+}
+
+impl fmt::Display for Phase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Phase::Handshake => "in the handshake",
+            Phase::Connect => "in connect",
+            Phase::CreateStream => "in createStream",
+            Phase::Request => "when asked to publish or play",
+            Phase::Media => "while streaming",
+            Phase::Closing => "while closing",
+        })
+    }
+}
+
+/// Either end of a connection.
+pub trait Session: Send + 'static {
+    /// What it tells its owner.
+    type Event;
+
+    /// Received bytes go at the end of this; then `poll`.
+    fn input(&mut self) -> &mut BytesMut;
+
+    /// The next thing to do, or `None` until more bytes arrive.
+    fn poll(&mut self) -> Result<Option<Output<Self::Event>>, Error>;
+
+    /// How far it has come.
+    fn phase(&self) -> Phase;
+}
+
+/// The chunk stream of one connection with its control messages: all that needs no knowledge of commands.
+#[derive(Debug)]
+pub(super) struct Wire<E> {
+    pub(super) input: BytesMut,
+    pub(super) output: VecDeque<Output<E>>,
+    pub(super) chunk_size: usize,
+    reader: Reader,
+    received: u64,
+    acknowledged: u64,
+    window: u32,
+}
+
+impl<E> Wire<E> {
+    pub(super) fn new() -> Self {
+        Wire {
+            input: BytesMut::new(),
+            output: VecDeque::new(),
+            chunk_size: super::chunk::INITIAL_SIZE,
+            reader: Reader::default(),
+            received: 0,
+            acknowledged: 0,
+            window: WINDOW,
+        }
+    }
+
+    pub(super) fn transmit(&mut self, bytes: Bytes) {
+        self.output.push_back(Output::Transmit(bytes));
+    }
+
+    pub(super) fn event(&mut self, event: E) {
+        self.output.push_back(Output::Event(event));
+    }
+
+    /// Announces the chunk size of everything sent from here on.
+    pub(super) fn announce_chunk_size(&mut self, size: usize) {
+        self.transmit(control::set_chunk_size(size));
+        self.chunk_size = size;
+    }
+
+    /// The next message that is not control, with all control before it answered.
+    pub(super) fn read(&mut self) -> Result<Option<Message>, Error> {
+        loop {
+            let before = self.input.len();
+            let message = self.reader.read(&mut self.input)?;
+            self.received += (before - self.input.len()) as u64;
+            // At half the window, which keeps peers moving that stop at the whole. Encoders stall without
+            // acknowledgements even where they asked for none.
+            if self.received - self.acknowledged >= u64::from(self.window / 2) {
+                self.acknowledged = self.received;
+                self.transmit(control::acknowledgement(self.received));
+            }
+            match message {
+                Some(message) if message.type_id <= type_id::SET_PEER_BANDWIDTH => self.obey(&message),
+                other => return Ok(other),
+            }
+        }
+    }
+
+    fn obey(&mut self, message: &Message) {
+        let number = message.payload.first_chunk().map(|b| u32::from_be_bytes(*b));
+        match message.type_id {
+            // An absurd window would have us acknowledge every byte.
+            type_id::WINDOW_ACK_SIZE => self.window = number.unwrap_or(WINDOW).clamp(2048, i32::MAX as u32),
+            type_id::SET_PEER_BANDWIDTH => self.transmit(control::window_ack_size(WINDOW)),
+            type_id::USER_CONTROL => {
+                if let Some(UserControl::PingRequest(time)) = UserControl::parse(&message.payload) {
+                    self.transmit(UserControl::PingResponse(time).message());
+                }
+            }
+            // The chunk reader has obeyed Set Chunk Size and Abort. Acknowledgements are counted differently by every
+            // server, so nothing is made to wait for them.
+            _ => {}
+        }
+    }
+}

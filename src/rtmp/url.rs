@@ -1,0 +1,232 @@
+//! RTMP URLs: `rtmp://host[:port]/app[/instance…]/name[?query]`, where the name is often a stream key.
+//!
+//! Application and name are taken from the text as it stands: keys hold `#`, `?`, `/` and `%`, and a general URL parser
+//! would lose or rewrite them.
+
+use std::fmt;
+
+use super::Secret;
+
+/// The port of `rtmp:`.
+pub const PORT: u16 = 1935;
+
+/// Where a stream goes to or comes from.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Url {
+    /// Host name or address, without the brackets of IPv6.
+    pub host: String,
+    /// TCP port.
+    pub port: u16,
+    /// `scheme://host[:port]` as written, for `tcUrl`: servers route on the host name in it.
+    authority: String,
+    /// The application, with its instance and query. Some platforms put keys here.
+    pub app: Secret,
+    /// The stream's name or key, with its query; `None` where the URL ends with the application.
+    pub name: Option<Secret>,
+}
+
+/// Why a text is no RTMP URL. None of them repeats the text, since it may hold a key.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[allow(missing_docs)]
+pub enum Error {
+    #[error("it does not begin with rtmp://")]
+    NoScheme,
+    #[error("{0}:// is not supported, only rtmp://")]
+    Scheme(&'static str),
+    #[error("a user name and password in the URL are not supported")]
+    UserInfo,
+    #[error("the host name is missing")]
+    NoHost,
+    #[error("the port is not a number from 1 to 65535")]
+    Port,
+    #[error("the application is missing: it should look like rtmp://host/app/key")]
+    NoApp,
+    #[error("it contains a space or a control character")]
+    Blank,
+}
+
+impl Url {
+    /// Reads a URL.
+    pub fn parse(text: &str) -> Result<Self, Error> {
+        if text.chars().any(|c| c.is_control() || c.is_whitespace()) {
+            return Err(Error::Blank);
+        }
+        let (scheme, rest) = text.split_once("://").ok_or(Error::NoScheme)?;
+        match scheme.to_ascii_lowercase().as_str() {
+            "rtmp" => {}
+            "rtmps" => return Err(Error::Scheme("rtmps")),
+            "rtmpt" => return Err(Error::Scheme("rtmpt")),
+            "rtmpe" => return Err(Error::Scheme("rtmpe")),
+            _ => return Err(Error::NoScheme),
+        }
+        let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
+        if authority.contains('@') {
+            return Err(Error::UserInfo);
+        }
+        let (host, port) = split_authority(authority)?;
+        let (app, name) = split_path(path);
+        if app.is_empty() {
+            return Err(Error::NoApp);
+        }
+        Ok(Url {
+            host: host.to_ascii_lowercase(),
+            port,
+            authority: format!("rtmp://{authority}"),
+            app: app.to_owned().into(),
+            name: name.map(|n| n.to_owned().into()),
+        })
+    }
+
+    /// The `tcUrl` of `connect` (§7.2.1.1).
+    pub fn tc_url(&self) -> String {
+        format!("{}/{}", self.authority, self.app.expose())
+    }
+}
+
+/// Host and port only: the rest may be a key.
+impl fmt::Display for Url {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.authority)
+    }
+}
+
+impl fmt::Debug for Url {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+fn split_authority(authority: &str) -> Result<(&str, u16), Error> {
+    let (host, port) = if let Some(rest) = authority.strip_prefix('[') {
+        let (host, rest) = rest.split_once(']').ok_or(Error::NoHost)?;
+        (host, rest.strip_prefix(':'))
+    } else {
+        match authority.split_once(':') {
+            Some((host, port)) => (host, Some(port)),
+            None => (authority, None),
+        }
+    };
+    if host.is_empty() {
+        return Err(Error::NoHost);
+    }
+    let port = match port {
+        None => PORT,
+        Some(text) => text.parse().ok().filter(|p| *p > 0).ok_or(Error::Port)?,
+    };
+    Ok((host, port))
+}
+
+/// Application and name. The last segment before the query is the name, with the query, slashes in it or not; where there
+/// is one segment only it is the application, and a name may follow in its query (`live2?backup=1/KEY`, as encoders do).
+fn split_path(path: &str) -> (&str, Option<&str>) {
+    let path = path.trim_start_matches('/');
+    let query = path.find('?').unwrap_or(path.len());
+    let at = match path[..query].strip_suffix('/') {
+        // `/app/` names an application only; in `/app/?key=1` the name is all query.
+        Some(_) => (query < path.len()).then(|| query - 1),
+        None => path[..query].rfind('/').or_else(|| path[query..].rfind('/').map(|at| query + at)),
+    };
+    match at {
+        Some(at) => (path[..at].trim_end_matches('/'), Some(&path[at + 1..]).filter(|n| !n.is_empty())),
+        None => (path.trim_end_matches('/'), None),
+    }
+}
+
+/// The path a publisher or player means, whatever its program put into `app` and what into the name, without queries:
+/// `live/key`, `live` + `key` and `live/key` + nothing are the same stream.
+pub fn stream_path(app: &str, name: &str) -> String {
+    // A `/` inside the query of a single-string client has moved the boundary: the name is then part of the query.
+    let path = match app.split_once('?') {
+        Some((path, query)) if query.contains('=') && path.contains('/') => path.to_owned(),
+        Some((path, _)) => format!("{path}/{}", before_query(name)),
+        None => format!("{app}/{}", before_query(name)),
+    };
+    path.split('/').filter(|s| !s.is_empty()).collect::<Vec<_>>().join("/")
+}
+
+fn before_query(text: &str) -> &str {
+    text.split_once('?').map_or(text, |(path, _)| path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn split(text: &str) -> (String, Option<String>) {
+        let url = Url::parse(text).expect(text);
+        (url.app.expose().to_owned(), url.name.map(|n| n.expose().to_owned()))
+    }
+
+    #[test]
+    fn application_and_name_are_split_as_encoders_do() {
+        for (text, app, name) in [
+            ("rtmp://h/live", "live", None),
+            ("rtmp://h/live/", "live", None),
+            ("rtmp://h/live/key", "live", Some("key")),
+            ("rtmp://h/live/inst/key", "live/inst", Some("key")),
+            ("rtmp://h/live/key?x=a/b", "live", Some("key?x=a/b")),
+            ("rtmp://h/live/FB-1-0-x?s_bl=1&s_ps=2#y", "live", Some("FB-1-0-x?s_bl=1&s_ps=2#y")),
+            ("rtmp://h/live2?backup=1", "live2?backup=1", None),
+            ("rtmp://h/live2?backup=1/KEY", "live2?backup=1", Some("KEY")),
+            ("rtmp://h/live/?key=1", "live", Some("?key=1")),
+            ("rtmp://h//key", "key", None),
+        ] {
+            assert_eq!(split(text), (app.to_owned(), name.map(str::to_owned)), "{text}");
+        }
+    }
+
+    #[test]
+    fn host_and_port_are_read_and_kept_for_the_tc_url() {
+        for (text, host, port, tc_url) in [
+            ("rtmp://Example.COM/app/k", "example.com", 1935, "rtmp://Example.COM/app"),
+            ("rtmp://127.0.0.1:1936/a/b/k", "127.0.0.1", 1936, "rtmp://127.0.0.1:1936/a/b"),
+            ("rtmp://[::1]:19370/app", "::1", 19370, "rtmp://[::1]:19370/app"),
+        ] {
+            let url = Url::parse(text).expect(text);
+            assert_eq!((url.host.as_str(), url.port, url.tc_url().as_str()), (host, port, tc_url));
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_without_repeating_the_text() {
+        for (text, error) in [
+            ("live/key", Error::NoScheme),
+            ("http://h/live/key", Error::NoScheme),
+            ("rtmps://h/live/key", Error::Scheme("rtmps")),
+            ("rtmp://u:p@h/live/key", Error::UserInfo),
+            ("rtmp:///live/key", Error::NoHost),
+            ("rtmp://h:0/live", Error::Port),
+            ("rtmp://h:99999/live", Error::Port),
+            ("rtmp://h", Error::NoApp),
+            ("rtmp://h/", Error::NoApp),
+            ("rtmp://h/live/my key", Error::Blank),
+        ] {
+            assert_eq!(Url::parse(text), Err(error), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_url_prints_its_host_and_never_its_key() {
+        let url = Url::parse("rtmp://h:1/CANARY/CANARY?CANARY").expect("a URL");
+        assert_eq!(format!("{url} {url:?}"), "rtmp://h:1 rtmp://h:1");
+    }
+
+    #[test]
+    fn every_way_to_write_a_stream_is_the_same_stream() {
+        for (app, name) in [
+            ("live", "key"),
+            ("live/", "key"),
+            ("live", "key?auth=abc"),
+            ("live/key", ""),
+            ("live/key?x=1", ""),
+            ("/live//key", ""),
+            ("live/key?x=a", "b"),
+            ("live?t=1", "key"),
+        ] {
+            assert_eq!(stream_path(app, name), "live/key", "{app} + {name}");
+        }
+        assert_eq!(stream_path("live/inst", "key"), "live/inst/key");
+        assert_eq!(stream_path("", "key"), "key");
+        assert_eq!(stream_path("", ""), "");
+    }
+}
