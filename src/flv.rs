@@ -1,0 +1,634 @@
+//! An FLV tag body, which is also an RTMP message payload: a look at its first bytes says what it is, and nothing more.
+//!
+//! Sources: FLV E.4 (Adobe Flash Video File Format 10.1) for the legacy forms, Enhanced RTMP v2 for FourCCs, multitrack
+//! and ModEx.
+
+use std::fmt;
+
+pub mod file;
+
+/// Audio, video or data: which of the three parallel series a payload belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Kind {
+    /// Sound.
+    Audio,
+    /// Pictures.
+    Video,
+    /// Metadata, cue points, text: AMF0.
+    Data,
+}
+
+/// What a payload does for whoever receives it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Role {
+    /// What a decoder needs before the first frame: a sequence header, or onMetaData.
+    Header,
+    /// What it needs beside the header: colour information, channel layout (E-RTMP Metadata, MultichannelConfig).
+    Config,
+    /// Coded media, or data that is not onMetaData.
+    Frame,
+    /// The end of the sequence. The header stays valid.
+    End,
+    /// A command to the player's seeking (frame type 5): passed on, never kept.
+    Command,
+    /// Nothing inside: no bytes at all (for audio, E-RTMP: silence), or a header without content. Must not replace a
+    /// header that has some.
+    Empty,
+    /// Cut short, or newer than this code: passed on, never kept.
+    Unknown,
+}
+
+/// A codec, whichever way it was signalled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Codec {
+    /// H.264: legacy id 7 or `avc1`.
+    Avc,
+    /// H.265: `hvc1`, or the unofficial legacy id 12.
+    Hevc,
+    /// H.266: `vvc1`.
+    Vvc,
+    /// `vp08`.
+    Vp8,
+    /// `vp09`.
+    Vp9,
+    /// `av01`.
+    Av1,
+    /// Legacy format 10 or `mp4a`.
+    Aac,
+    /// Legacy formats 2 and 14 or `.mp3`.
+    Mp3,
+    /// `Opus`.
+    Opus,
+    /// `fLaC`.
+    Flac,
+    /// `ac-3`.
+    Ac3,
+    /// `ec-3`.
+    Eac3,
+    /// Another FourCC.
+    FourCc([u8; 4]),
+    /// Another legacy codec id (video) or sound format (audio).
+    Legacy(u8),
+    /// None, or none that could be read.
+    None,
+}
+
+/// What the first bytes of a payload say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Tag {
+    /// What it does.
+    pub role: Role,
+    /// The track it belongs to; 0 is the default track. Of several tracks in one payload, 0 if it is among them, else
+    /// the first.
+    pub track: u8,
+    /// The codec of that track.
+    pub codec: Codec,
+    /// Decoding may start here: a key frame of the default video track.
+    pub key: bool,
+}
+
+/// Says what a payload is, whatever its bytes.
+pub fn classify(kind: Kind, payload: &[u8]) -> Tag {
+    if payload.is_empty() {
+        return Tag::of(Role::Empty);
+    }
+    let tag = match kind {
+        Kind::Audio => audio(payload),
+        Kind::Video => video(payload),
+        Kind::Data => Some(data(payload)),
+    };
+    tag.unwrap_or(Tag::of(Role::Unknown))
+}
+
+/// Of an onMetaData payload, the bytes from the string `"onMetaData"` on, without the `"@setDataFrame"` that publishers
+/// put before it.
+pub fn metadata(payload: &[u8]) -> Option<&[u8]> {
+    let payload = payload.strip_prefix(SET_DATA_FRAME).unwrap_or(payload);
+    payload.starts_with(ON_META_DATA).then_some(payload)
+}
+
+impl Kind {
+    /// All three, in order.
+    pub const ALL: [Kind; 3] = [Kind::Audio, Kind::Video, Kind::Data];
+
+    /// The tag type in a file (FLV E.4.1), which is the message type id on the wire (RTMP §7.1).
+    pub fn tag_type(self) -> u8 {
+        match self {
+            Kind::Audio => 8,
+            Kind::Video => 9,
+            Kind::Data => 18,
+        }
+    }
+
+    /// The kind of a tag type or message type id, if it is one of the three.
+    pub fn from_tag_type(tag_type: u8) -> Option<Kind> {
+        Kind::ALL.into_iter().find(|kind| kind.tag_type() == tag_type)
+    }
+}
+
+/// `"@setDataFrame"` as an AMF0 string.
+const SET_DATA_FRAME: &[u8] = b"\x02\x00\x0d@setDataFrame";
+
+/// `"onMetaData"` as an AMF0 string.
+const ON_META_DATA: &[u8] = b"\x02\x00\x0aonMetaData";
+
+/// Frame types (FLV E.4.3.1, E-RTMP "Enhanced Video").
+mod frame_type {
+    pub(super) const KEY: u8 = 1;
+    pub(super) const GENERATED_KEY: u8 = 4;
+    pub(super) const COMMAND: u8 = 5;
+}
+
+/// Packet types (E-RTMP "Enhanced Video", "Enhanced Audio"); the first three are also those of legacy AVC and AAC.
+mod packet_type {
+    pub(super) const SEQUENCE_START: u8 = 0;
+    pub(super) const CODED_FRAMES: u8 = 1;
+    pub(super) const SEQUENCE_END: u8 = 2;
+    pub(super) const VIDEO_CODED_FRAMES_X: u8 = 3;
+    pub(super) const VIDEO_METADATA: u8 = 4;
+    pub(super) const VIDEO_MPEG2TS_SEQUENCE_START: u8 = 5;
+    pub(super) const VIDEO_MULTITRACK: u8 = 6;
+    pub(super) const AUDIO_MULTICHANNEL_CONFIG: u8 = 4;
+    pub(super) const AUDIO_MULTITRACK: u8 = 5;
+    pub(super) const MOD_EX: u8 = 7;
+}
+
+/// One track's part of a payload.
+struct Packet<'a> {
+    packet_type: u8,
+    track: u8,
+    codec: Codec,
+    body: &'a [u8],
+}
+
+fn data(payload: &[u8]) -> Tag {
+    match metadata(payload) {
+        Some(metadata) if metadata.len() > ON_META_DATA.len() => Tag::of(Role::Header),
+        Some(_) => Tag::of(Role::Empty),
+        None => Tag::of(Role::Frame),
+    }
+}
+
+fn audio(payload: &[u8]) -> Option<Tag> {
+    let (&first, rest) = payload.split_first()?;
+    let packet = match first >> 4 {
+        9 => {
+            let (packet_type, rest) = skip_mod_ex(first & 0x0f, rest)?;
+            enhanced(packet_type, packet_type::AUDIO_MULTITRACK, rest)?
+        }
+        sound_format => legacy_audio(sound_format, rest)?,
+    };
+    let role = match packet.packet_type {
+        packet_type::SEQUENCE_START => Role::Header,
+        packet_type::CODED_FRAMES => Role::Frame,
+        packet_type::SEQUENCE_END => Role::End,
+        packet_type::AUDIO_MULTICHANNEL_CONFIG => Role::Config,
+        _ => return None,
+    };
+    Some(packet.tag(role))
+}
+
+fn video(payload: &[u8]) -> Option<Tag> {
+    let (&first, rest) = payload.split_first()?;
+    let frame_type = first >> 4 & 0x07;
+    let packet = if first & 0x80 == 0 {
+        if frame_type == frame_type::COMMAND {
+            return Some(Tag::of(Role::Command));
+        }
+        legacy_video(first & 0x0f, rest)?
+    } else {
+        let (packet_type, rest) = skip_mod_ex(first & 0x0f, rest)?;
+        // On Metadata the frame type is to be ignored, and ffmpeg 9 writes 5 there.
+        if frame_type == frame_type::COMMAND && packet_type != packet_type::VIDEO_METADATA {
+            return Some(Tag::of(Role::Command));
+        }
+        enhanced(packet_type, packet_type::VIDEO_MULTITRACK, rest)?
+    };
+    let role = match packet.packet_type {
+        packet_type::SEQUENCE_START | packet_type::VIDEO_MPEG2TS_SEQUENCE_START => Role::Header,
+        packet_type::CODED_FRAMES | packet_type::VIDEO_CODED_FRAMES_X => Role::Frame,
+        packet_type::SEQUENCE_END => Role::End,
+        packet_type::VIDEO_METADATA => Role::Config,
+        _ => return None,
+    };
+    // Headers carry a frame type too, mostly 1; it means nothing.
+    let key = role == Role::Frame
+        && matches!(frame_type, frame_type::KEY | frame_type::GENERATED_KEY)
+        && packet.track == 0
+        && !packet.body.is_empty();
+    Some(Tag { key, ..packet.tag(role) })
+}
+
+/// FLV E.4.2. Only AAC has packet types.
+fn legacy_audio(sound_format: u8, rest: &[u8]) -> Option<Packet<'_>> {
+    match sound_format {
+        10 => {
+            let (&packet_type, body) = rest.split_first()?;
+            let known = packet_type <= packet_type::CODED_FRAMES;
+            known.then_some(Packet { packet_type, track: 0, codec: Codec::Aac, body })
+        }
+        2 | 14 => Some(Packet::frame(Codec::Mp3, rest)),
+        id => Some(Packet::frame(Codec::Legacy(id), rest)),
+    }
+}
+
+/// FLV E.4.3. Codec id 12 is HEVC in the shape of AVC, from encoders older than E-RTMP.
+fn legacy_video(codec_id: u8, rest: &[u8]) -> Option<Packet<'_>> {
+    match codec_id {
+        7 => avc(Codec::Avc, rest),
+        12 => avc(Codec::Hevc, rest),
+        id => Some(Packet::frame(Codec::Legacy(id), rest)),
+    }
+}
+
+fn avc(codec: Codec, rest: &[u8]) -> Option<Packet<'_>> {
+    let (&[packet_type, _composition_time @ ..], body) = rest.split_first_chunk::<4>()?;
+    let known = packet_type <= packet_type::SEQUENCE_END;
+    known.then_some(Packet { packet_type, track: 0, codec, body })
+}
+
+/// The packet type behind any ModEx blocks (E-RTMP "ModEx"): size, data, then a type and the next packet type.
+fn skip_mod_ex(mut packet_type: u8, mut rest: &[u8]) -> Option<(u8, &[u8])> {
+    while packet_type == packet_type::MOD_EX {
+        let (&size, after) = rest.split_first()?;
+        let (size, after) = match size {
+            u8::MAX => {
+                let (&size, after) = after.split_first_chunk()?;
+                (usize::from(u16::from_be_bytes(size)) + 1, after)
+            }
+            size => (usize::from(size) + 1, after),
+        };
+        let (&types, after) = after.get(size..)?.split_first()?;
+        (packet_type, rest) = (types & 0x0f, after);
+    }
+    Some((packet_type, rest))
+}
+
+/// What follows the packet type: FourCC and body, or a multitrack header and tracks (E-RTMP "Multitrack Streaming").
+fn enhanced(packet_type: u8, multitrack: u8, rest: &[u8]) -> Option<Packet<'_>> {
+    if packet_type != multitrack {
+        let (codec, body) = split_codec(rest)?;
+        return Some(Packet { packet_type, track: 0, codec, body });
+    }
+    let (&types, rest) = rest.split_first()?;
+    let packet_type = types & 0x0f;
+    match types >> 4 {
+        0 => {
+            let (codec, rest) = split_codec(rest)?;
+            let (&track, body) = rest.split_first()?;
+            Some(Packet { packet_type, track, codec, body })
+        }
+        1 => {
+            let (codec, rest) = split_codec(rest)?;
+            default_track(packet_type, Some(codec), rest)
+        }
+        2 => default_track(packet_type, None, rest),
+        _ => None,
+    }
+}
+
+/// Of several tracks, which share a codec or have one each: track 0, or else the first.
+fn default_track(packet_type: u8, shared: Option<Codec>, mut rest: &[u8]) -> Option<Packet<'_>> {
+    let mut first = None;
+    while let Some((packet, after)) = split_track(packet_type, shared, rest) {
+        if packet.track == 0 {
+            return Some(packet);
+        }
+        first.get_or_insert(packet);
+        rest = after;
+    }
+    first
+}
+
+fn split_track(packet_type: u8, shared: Option<Codec>, rest: &[u8]) -> Option<(Packet<'_>, &[u8])> {
+    let (codec, rest) = match shared {
+        Some(codec) => (codec, rest),
+        None => split_codec(rest)?,
+    };
+    let (&[track, size @ ..], rest) = rest.split_first_chunk::<4>()?;
+    let [high, middle, low] = size;
+    let size = u32::from_be_bytes([0, high, middle, low]) as usize;
+    let (body, rest) = rest.split_at_checked(size)?;
+    Some((Packet { packet_type, track, codec, body }, rest))
+}
+
+fn split_codec(rest: &[u8]) -> Option<(Codec, &[u8])> {
+    let (&four_cc, rest) = rest.split_first_chunk()?;
+    Some((Codec::from_four_cc(four_cc), rest))
+}
+
+impl<'a> Packet<'a> {
+    fn frame(codec: Codec, body: &'a [u8]) -> Packet<'a> {
+        Packet { packet_type: packet_type::CODED_FRAMES, track: 0, codec, body }
+    }
+
+    fn tag(&self, role: Role) -> Tag {
+        let role = if role == Role::Header && self.body.is_empty() { Role::Empty } else { role };
+        Tag { role, track: self.track, codec: self.codec, key: false }
+    }
+}
+
+impl Tag {
+    fn of(role: Role) -> Tag {
+        Tag { role, track: 0, codec: Codec::None, key: false }
+    }
+}
+
+impl Codec {
+    fn from_four_cc(four_cc: [u8; 4]) -> Codec {
+        match &four_cc {
+            b"avc1" => Codec::Avc,
+            b"hvc1" => Codec::Hevc,
+            b"vvc1" => Codec::Vvc,
+            b"vp08" => Codec::Vp8,
+            b"vp09" => Codec::Vp9,
+            b"av01" => Codec::Av1,
+            b"mp4a" => Codec::Aac,
+            b".mp3" => Codec::Mp3,
+            b"Opus" => Codec::Opus,
+            b"fLaC" => Codec::Flac,
+            b"ac-3" => Codec::Ac3,
+            b"ec-3" => Codec::Eac3,
+            _ => Codec::FourCc(four_cc),
+        }
+    }
+}
+
+impl fmt::Display for Codec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Codec::Avc => "H.264",
+            Codec::Hevc => "HEVC",
+            Codec::Vvc => "VVC",
+            Codec::Vp8 => "VP8",
+            Codec::Vp9 => "VP9",
+            Codec::Av1 => "AV1",
+            Codec::Aac => "AAC",
+            Codec::Mp3 => "MP3",
+            Codec::Opus => "Opus",
+            Codec::Flac => "FLAC",
+            Codec::Ac3 => "AC-3",
+            Codec::Eac3 => "E-AC-3",
+            Codec::FourCc(four_cc) => return write!(f, "{}", four_cc.escape_ascii()),
+            Codec::Legacy(id) => return write!(f, "codec {id}"),
+            Codec::None => "none",
+        })
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use Kind::{Audio, Data, Video};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    pub(super) fn hex(text: &str) -> Vec<u8> {
+        let digits: Vec<u32> = text.chars().filter_map(|c| c.to_digit(16)).collect();
+        digits.chunks_exact(2).map(|pair| (pair[0] * 16 + pair[1]) as u8).collect()
+    }
+
+    /// A tag in words: role, codec, track if it is not 0, and "key".
+    fn say(kind: Kind, payload: &[u8]) -> String {
+        let Tag { role, track, codec, key } = classify(kind, payload);
+        let mut line = format!("{role:?}");
+        if codec != Codec::None {
+            line += &format!(" {codec}");
+        }
+        if track != 0 {
+            line += &format!(" track {track}");
+        }
+        if key {
+            line += " key";
+        }
+        line
+    }
+
+    fn assert_says(tags: &[(Kind, &str, &str)]) {
+        for &(kind, payload, line) in tags {
+            assert_eq!(say(kind, &hex(payload)), line, "{kind:?} {payload}");
+        }
+    }
+
+    /// Captured (fixtures §3.10).
+    const ZOO: &[(Kind, &str, &str)] = &[
+        // ffmpeg 9.0.2, H.264 + AAC
+        (Video, "17000000000164000cffe1001a6764000cacd941419f9f01", "Header H.264"),
+        (Audio, "af00118856e500", "Header AAC"),
+        (Video, "17010000500000029d0605ffff99dc45e9bde6d948b7962c", "Frame H.264 key"),
+        (Video, "27010000a000000603419a231888ffba7f83d2faeee80189", "Frame H.264"),
+        (Audio, "af01dc004c61766336332e312e313032000268aa59ea104d", "Frame AAC"),
+        (Video, "1702000000", "End H.264"),
+        // ffmpeg 9.0.2, HEVC + Opus
+        (Video, "90687663310101600000009000000000003cf000fcfdf8f8", "Header HEVC"),
+        (Audio, "904f7075734f707573486561640101380180bb0000000000", "Header Opus"),
+        (Audio, "944f707573010100000004", "Config Opus"),
+        (Video, "d468766331020009636f6c6f72496e666f03000b636f6c6f72436f6e66696703000009000009", "Config HEVC"),
+        (Video, "91687663310000500000106e2801ac74c2ea93e64e69611d", "Frame HEVC key"),
+        (Video, "a1687663310000a0000006df0201d0195e20e185480b2106", "Frame HEVC"),
+        (Audio, "914f707573f87249472710e4c85b78278b87174141dd28b1", "Frame Opus"),
+        (Video, "a368766331000001be0001e024ffe89029308c22e0432818", "Frame HEVC"),
+        // ffmpeg 9.0.2, AV1 + FLAC
+        (Video, "906176303181000c000a0e0200000521e7f66017c0810104", "Header AV1"),
+        (Audio, "90664c6143040004000000000008150bb800f00000000000", "Header FLAC"),
+        (Audio, "94664c6143010100000004", "Config FLAC"),
+        (Video, "d461763031020009636f6c6f72496e666f03000b636f6c6f", "Config AV1"),
+        (Video, "916176303112000a0e0200000521e7f66257c88101048232", "Frame AV1 key"),
+        (Audio, "91664c6143fff8aa0800ed4c000000eb01d602c003a7048a", "Frame FLAC"),
+        (Audio, "91664c6143", "Frame FLAC"),
+        (Video, "a161763031120032f22f281000400000391101020810409f", "Frame AV1"),
+        // ffmpeg 9.0.2, two H.264 + two AAC tracks
+        (Video, "960061766331010142c00bffe100186742c00bda0a37e4c0", "Header H.264 track 1"),
+        (Audio, "95006d70346101118856e500", "Header AAC track 1"),
+        (Audio, "95046d70346101010100000004", "Config AAC track 1"),
+        (Audio, "95016d70346101dc004c61766336332e312e313032000268", "Frame AAC track 1"),
+        (Video, "96036176633101000002440605ffff40dc45e9bde6d948b7", "Frame H.264 track 1"),
+        (Video, "a6036176633101000002f4419a208bc3d27be5ce3fe36703", "Frame H.264 track 1"),
+        // OBS 29.0.2, x264 + AAC
+        (Audio, "af00119056e500", "Header AAC"),
+        (Audio, "af01211004608c1c", "Frame AAC"),
+        (Video, "270100000000000007419a20368078c0", "Frame H.264"),
+    ];
+
+    /// From the specifications.
+    const ZOO_ON_PAPER: &[(Kind, &str, &str)] = &[
+        // Legacy video: key frame, generated key frame, disposable; HEVC as id 12; a packet type of no meaning.
+        (Video, "12 0000", "Frame codec 2 key"),
+        (Video, "44 00", "Frame codec 4 key"),
+        (Video, "32 00", "Frame codec 2"),
+        (Video, "1c 00 000000 01", "Header HEVC"),
+        (Video, "1c 01 000000 00", "Frame HEVC key"),
+        (Video, "27 00 000000 01", "Header H.264"),
+        (Video, "17 03 000000 00", "Unknown"),
+        (Video, "57 00", "Command"),
+        (Video, "52 01", "Command"),
+        // Legacy audio.
+        (Audio, "2f fffb", "Frame MP3"),
+        (Audio, "e2 fffb", "Frame MP3"),
+        (Audio, "b6 00", "Frame codec 11"),
+        (Audio, "af 02 00", "Unknown"),
+        // Enhanced video.
+        (Video, "91 76703039 82", "Frame VP9 key"),
+        (Video, "91 76703038 82", "Frame VP8 key"),
+        (Video, "c3 76766331 00", "Frame VVC key"),
+        (Video, "a0 68766331 01", "Header HEVC"),
+        (Video, "95 61763031 80", "Header AV1"),
+        (Video, "92 68766331", "End HEVC"),
+        (Video, "d1 01", "Command"),
+        (Video, "91 71757578 00", "Frame quux key"),
+        (Video, "98 68766331 00", "Unknown"),
+        // Enhanced audio; 3 is no CodedFramesX there.
+        (Audio, "91 2e6d7033 fffb", "Frame MP3"),
+        (Audio, "91 61632d33 0b77", "Frame AC-3"),
+        (Audio, "91 65632d33 0b77", "Frame E-AC-3"),
+        (Audio, "92 4f707573", "End Opus"),
+        (Audio, "93 4f707573 00", "Unknown"),
+        // Multitrack: OneTrack; ManyTracks with the default track first, second, missing; ManyTracksManyCodecs; nested;
+        // reserved.
+        (Video, "96 03 61766331 00 11", "Frame H.264 key"),
+        (Video, "96 13 61766331 00000005 1111111111 01000003 222222", "Frame H.264 key"),
+        (Video, "96 13 61766331 01000003 222222 00000005 1111111111", "Frame H.264 key"),
+        (Video, "96 13 61766331 02000003 222222 01000001 11", "Frame H.264 track 2"),
+        (Video, "96 21 61763031 00000002 1200 68766331 01000006 000000bbbbbb", "Frame AV1 key"),
+        (Video, "96 21 68766331 01000006 000000bbbbbb 61763031 00000002 1200", "Frame AV1 key"),
+        (Audio, "95 11 6d703461 01000001 aa 00000001 bb", "Frame AAC"),
+        (Video, "96 06 61766331 00 11", "Unknown"),
+        (Audio, "95 05 6d703461 00 11", "Unknown"),
+        (Video, "96 31 61766331 00 11", "Unknown"),
+        // ModEx: +500 000 ns; twice, of unknown type; before a command; before Multitrack.
+        (Video, "97 02 07a120 03 68766331 00", "Frame HEVC key"),
+        (Audio, "97 02 07a120 01 4f707573 00", "Frame Opus"),
+        (Video, "97 02 07a120 07 00 ff 13 68766331 00", "Frame HEVC key"),
+        (Video, "d7 02 07a120 01 00", "Command"),
+        (Video, "97 02 07a120 06 00 61766331 01 01", "Header H.264 track 1"),
+        // Data.
+        (Data, "02000a6f6e4d65746144617461 03 000009", "Header"),
+        (Data, "02000d40736574446174614672616d65 02000a6f6e4d65746144617461 08 00000000 000009", "Header"),
+        (Data, "02000a6f6e4375655d6f696e74 05", "Frame"),
+        (Data, "02000d40736574446174614672616d65 02000a6f6e54657874446174 61 05", "Frame"),
+        (Data, "11", "Frame"),
+    ];
+
+    #[test]
+    fn what_encoders_send_is_recognised() {
+        assert_says(ZOO);
+    }
+
+    #[test]
+    fn what_the_specifications_allow_is_recognised() {
+        assert_says(ZOO_ON_PAPER);
+    }
+
+    #[test]
+    fn a_header_without_content_is_empty() {
+        assert_says(&[
+            // Before the real one, from ffmpeg ([R harlanc/xiu#110]).
+            (Audio, "af 00", "Empty AAC"),
+            (Video, "17 00 000000", "Empty H.264"),
+            (Video, "90 68766331", "Empty HEVC"),
+            (Audio, "90 4f707573", "Empty Opus"),
+            (Video, "96 00 61766331 01", "Empty H.264 track 1"),
+            (Data, "02000a6f6e4d65746144617461", "Empty"),
+            (Audio, "", "Empty"),
+            (Video, "", "Empty"),
+            (Data, "", "Empty"),
+        ]);
+    }
+
+    #[test]
+    fn a_key_frame_without_content_starts_nothing() {
+        assert_says(&[
+            (Video, "17 01 000000", "Frame H.264"),
+            (Video, "91 61763031", "Frame AV1"),
+            (Video, "96 13 61766331 00 000000", "Frame H.264"),
+        ]);
+    }
+
+    #[test]
+    fn a_mod_ex_block_of_more_than_255_bytes_has_a_longer_size() {
+        let block = |size: &str, len: usize| [hex(size), vec![0; len], hex("01 68766331 00")].concat();
+        for (size, len) in [("97 fe", 255), ("97 ff 00ff", 256), ("97 ff ffff", 65_536)] {
+            assert_eq!(say(Video, &block(size, len)), "Frame HEVC key");
+            assert_eq!(say(Video, &block(size, len)[..len]), "Unknown");
+        }
+    }
+
+    #[test]
+    fn cut_headers_are_unknown_at_every_length() {
+        for (kind, payload, whole) in [
+            (Video, "17 01 000050", 5),
+            (Audio, "af 01", 2),
+            (Video, "91 68766331", 5),
+            (Audio, "91 4f707573", 5),
+            (Video, "96 03 61766331 01", 7),
+            (Video, "96 13 61766331 01 000003 222222", 13),
+            (Video, "96 21 68766331 01 000006 000000bbbbbb", 16),
+            (Video, "97 02 07a120 03 68766331", 10),
+        ] {
+            let payload = hex(payload);
+            assert_eq!(payload.len(), whole);
+            for len in 1..whole {
+                assert_eq!(say(kind, &payload[..len]), "Unknown", "{payload:02x?} cut after {len}");
+            }
+            assert!(say(kind, &payload).starts_with("Frame"));
+        }
+    }
+
+    #[test]
+    fn a_cut_payload_is_never_taken_for_something_else() {
+        for &(kind, payload, _) in ZOO.iter().chain(ZOO_ON_PAPER) {
+            let payload = hex(payload);
+            let whole = classify(kind, &payload);
+            for len in 0..payload.len() {
+                let cut = classify(kind, &payload[..len]);
+                let nothing = if kind == Data { Role::Frame } else { Role::Unknown };
+                let known = [whole.role, Role::Empty, nothing];
+                assert!(known.contains(&cut.role), "{kind:?} {payload:02x?} cut after {len}: {cut:?}");
+                assert!(!cut.key || whole.key);
+            }
+        }
+    }
+
+    #[test]
+    fn metadata_begins_at_its_name() {
+        let bare = hex("02000a6f6e4d65746144617461 05");
+        let set = [SET_DATA_FRAME, &bare].concat();
+        assert_eq!(metadata(&bare), Some(&bare[..]));
+        assert_eq!(metadata(&set), Some(&bare[..]));
+        assert_eq!(metadata(SET_DATA_FRAME), None);
+        assert_eq!(metadata(&bare[..12]), None);
+        assert_eq!(metadata(&[SET_DATA_FRAME, &set].concat()), None);
+    }
+
+    #[test]
+    fn tag_types_are_8_9_and_18() {
+        assert_eq!(Kind::ALL.map(Kind::tag_type), [8, 9, 18]);
+        assert_eq!(Kind::ALL.map(|kind| Kind::from_tag_type(kind.tag_type())), Kind::ALL.map(Some));
+        assert_eq!(Kind::from_tag_type(15), None);
+    }
+
+    #[test]
+    fn unknown_codecs_print_without_control_characters() {
+        assert_eq!(Codec::FourCc(*b"a\x1b\n\xff").to_string(), r"a\x1b\n\xff");
+        assert_eq!(Codec::None.to_string(), "none");
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_the_bytes_only_frames_of_the_default_video_track_are_key(
+            (kind, payload, _) in prop::sample::select([ZOO, ZOO_ON_PAPER].concat()),
+            damage in prop::collection::vec(any::<(prop::sample::Index, u8)>(), 0..4),
+            len in any::<prop::sample::Index>(),
+        ) {
+            let mut payload = hex(payload);
+            for (at, byte) in damage {
+                *at.get_mut(&mut payload) = byte;
+            }
+            payload.truncate(len.index(payload.len() + 1));
+            let tag = classify(kind, &payload);
+            prop_assert!(!tag.key || (kind, tag.role, tag.track) == (Video, Role::Frame, 0));
+            prop_assert!(!payload.is_empty() || tag.role == Role::Empty);
+        }
+    }
+}
