@@ -1,0 +1,146 @@
+//! A reader's place in a log.
+
+use std::sync::Arc;
+use std::task::Waker;
+use std::time::Duration;
+
+use super::log::State;
+use super::{Frame, Log};
+use crate::limits::KEY_FRAME_WAIT;
+
+/// Where a reader starts and how far it may fall behind.
+#[derive(Debug, Clone, Copy)]
+pub struct Join {
+    /// It starts in the newest GOP if that is no older than this, else at the next one.
+    pub newest_if_within: Duration,
+    /// Further behind than this it jumps to the newest GOP. What the log no longer holds it jumps in any case.
+    pub lag_max: Duration,
+}
+
+/// A position in a log.
+#[derive(Debug)]
+pub struct Cursor {
+    log: Arc<Log>,
+    position: u64,
+    lag_max: Duration,
+    /// Looking for a place to start since this media time (`None` before there is any), or reading.
+    seeking: Option<Option<u64>>,
+    /// The next frame does not follow the last one read.
+    jumped: bool,
+    begun: bool,
+    skipped: u64,
+    reader: Option<u64>,
+}
+
+/// How a read ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Read {
+    /// There may be more.
+    More,
+    /// Nothing more for now.
+    Level,
+    /// Nothing more for ever.
+    Ended,
+}
+
+impl Cursor {
+    /// A cursor that will start where `join` says.
+    pub fn new(log: Arc<Log>, join: Join) -> Self {
+        let (position, since) = {
+            let state = log.state();
+            let newest = state.newest_start().filter(|start| state.age(*start) <= join.newest_if_within);
+            (newest.unwrap_or(state.end()), state.newest_time())
+        };
+        Cursor {
+            log,
+            position,
+            lag_max: join.lag_max,
+            seeking: Some(since),
+            jumped: true,
+            begun: false,
+            skipped: 0,
+            reader: None,
+        }
+    }
+
+    /// Calls `visit` for each frame from here on, until it returns false or nothing is left. Its second argument is true
+    /// where the frame does not follow the one before it: at the start and after a jump.
+    pub fn read(&mut self, mut visit: impl FnMut(&Frame, bool) -> bool) -> Read {
+        let log = self.log.clone();
+        let state = log.state();
+        if self.position < state.first || state.age(self.position) > self.lag_max {
+            self.seeking.get_or_insert(state.newest_time());
+        }
+        if self.seeking.is_some() {
+            self.jumped = true;
+            self.seek(&state);
+        }
+        while self.seeking.is_none()
+            && let Some(frame) = state.frame(self.position)
+        {
+            self.position += 1;
+            self.begun = true;
+            if !visit(frame, std::mem::take(&mut self.jumped)) {
+                return Read::More;
+            }
+        }
+        match state.ended {
+            true => Read::Ended,
+            false => Read::Level,
+        }
+    }
+
+    /// Goes to the newest place to start, or to the end if there is none yet.
+    fn seek(&mut self, state: &State) {
+        let start = state.newest_start().filter(|start| *start >= self.position);
+        let to = start.unwrap_or(state.end());
+        if self.begun {
+            self.skipped += to - self.position;
+        }
+        self.position = to;
+        let since = *self.seeking.get_or_insert(None).get_or_insert_with(|| state.newest_time().unwrap_or(0));
+        let waited = Duration::from_millis(state.newest_time().unwrap_or(since).saturating_sub(since));
+        if start.is_some() || waited > KEY_FRAME_WAIT {
+            self.seeking = None;
+        }
+    }
+
+    /// Asks the log to call `waker` whenever there is more. One waker a cursor: a new one takes the old one's place.
+    pub fn wake(&mut self, waker: Waker) {
+        let id = self.log.register(waker);
+        if let Some(old) = self.reader.replace(id) {
+            self.log.unregister(old);
+        }
+    }
+
+    /// Frames jumped over since the first one read.
+    pub fn skipped(&self) -> u64 {
+        self.skipped
+    }
+
+    /// Media time from here to the newest frame.
+    pub fn lag(&self) -> Duration {
+        self.log.state().age(self.position)
+    }
+
+    /// Frames from here to the end.
+    pub fn behind(&self) -> u64 {
+        self.log.state().end().saturating_sub(self.position)
+    }
+}
+
+impl State {
+    /// Media time from the frame at `position` to the newest; none at the end.
+    fn age(&self, position: u64) -> Duration {
+        let time = self.frame(position.max(self.first)).map(|f| f.time);
+        Duration::from_millis(self.newest_time().zip(time).map_or(0, |(newest, time)| newest.saturating_sub(time)))
+    }
+}
+
+impl Drop for Cursor {
+    fn drop(&mut self) {
+        if let Some(reader) = self.reader {
+            self.log.unregister(reader);
+        }
+    }
+}

@@ -1,0 +1,309 @@
+//! Which streams there are: one name, one log, one publisher at a time.
+//!
+//! ```text
+//!  (nobody) ─► Waiting ─publish─► Live ─end─► (nobody)
+//!                 ▲                │ ▲
+//!      a player came first     lost│ │publish: the same log goes on
+//!                                  ▼ │
+//!                                 Lost ─grace is over─► (nobody)
+//! ```
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, Weak};
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use super::log::Limits;
+use super::{Frame, Hops, Log, Preamble};
+use crate::flv::{Kind, Role};
+use crate::limits::STREAM_NAME_BYTES;
+
+/// A stream's name: application and name, without query, as in `live/show`.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Name(Arc<str>);
+
+impl Name {
+    /// A name, if it may be one: not empty, not too long, no control characters, no `.` or `..` between slashes.
+    pub fn new(path: &str) -> Option<Self> {
+        let sound = !path.is_empty()
+            && path.len() <= STREAM_NAME_BYTES
+            && !path.chars().any(char::is_control)
+            && !path.split('/').any(|segment| matches!(segment, "" | "." | ".."));
+        sound.then(|| Name(path.into()))
+    }
+
+    /// All but the last segment.
+    pub fn app(&self) -> &str {
+        self.0.rsplit_once('/').map_or("", |(app, _)| app)
+    }
+
+    /// The last segment.
+    pub fn stream(&self) -> &str {
+        self.0.rsplit_once('/').map_or(&self.0, |(_, stream)| stream)
+    }
+}
+
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// All streams of a relay.
+#[derive(Debug)]
+pub struct Directory {
+    limits: Limits,
+    state: Mutex<State>,
+    changed: Notify,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    entries: BTreeMap<Name, Entry>,
+    sessions: u64,
+}
+
+#[derive(Debug)]
+enum Entry {
+    Waiting(Weak<Log>),
+    Live(Arc<Log>),
+    Lost(Arc<Log>, Instant),
+}
+
+/// Somebody publishes under this name already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the name is in use")]
+pub struct Busy;
+
+impl Directory {
+    /// A directory whose logs keep as much as `limits` says.
+    pub fn new(limits: Limits) -> Arc<Self> {
+        Arc::new(Directory { limits, state: Mutex::default(), changed: Notify::new() })
+    }
+
+    /// Makes the caller the publisher of `name`. After a loss the stream goes on in the same log.
+    pub fn publish(self: &Arc<Self>, name: Name, hops: Hops) -> Result<Publication, Busy> {
+        let mut state = self.state();
+        let (log, lost) = match state.entries.get(&name) {
+            Some(Entry::Live(_)) => return Err(Busy),
+            Some(Entry::Lost(log, since)) => (log.clone(), Some(*since)),
+            Some(Entry::Waiting(log)) => (log.upgrade().unwrap_or_else(|| self.log()), None),
+            None => (self.log(), None),
+        };
+        log.set_hops(hops);
+        state.sessions += 1;
+        let preamble = Arc::new(Preamble::new(state.sessions));
+        state.entries.insert(name.clone(), Entry::Live(log.clone()));
+        drop(state);
+        self.changed.notify_one();
+        let resumed_at = lost.zip(log.newest_time()).map(|(since, newest)| newest + since.elapsed().as_millis() as u64);
+        Ok(Publication { directory: self.clone(), name, log, preamble, resumed_at, ended: false })
+    }
+
+    /// The log of `name`, for a reader: of the stream there is, or of the one to come.
+    pub fn log_of(&self, name: &Name) -> Arc<Log> {
+        let mut state = self.state();
+        state.entries.retain(|_, entry| !matches!(entry, Entry::Waiting(log) if log.strong_count() == 0));
+        match state.entries.get(name) {
+            Some(Entry::Live(log) | Entry::Lost(log, _)) => return log.clone(),
+            Some(Entry::Waiting(log)) => {
+                if let Some(log) = log.upgrade() {
+                    return log;
+                }
+            }
+            None => {}
+        }
+        let log = self.log();
+        state.entries.insert(name.clone(), Entry::Waiting(Arc::downgrade(&log)));
+        log
+    }
+
+    /// The streams that have a publisher, or had one a moment ago, by name.
+    pub fn live(&self) -> Vec<(Name, Arc<Log>)> {
+        let state = self.state();
+        let live = state.entries.iter().filter_map(|(name, entry)| match entry {
+            Entry::Live(log) | Entry::Lost(log, _) => Some((name.clone(), log.clone())),
+            Entry::Waiting(_) => None,
+        });
+        live.collect()
+    }
+
+    /// Waits until a stream has begun, been lost or ended since the last call. For one waiter, the relay. Cancel safe.
+    pub async fn changed(&self) {
+        self.changed.notified().await;
+    }
+
+    /// Ends the streams whose publisher has been lost for `grace`, and says when to look again.
+    pub fn expire(&self, grace: Duration) -> Option<Instant> {
+        let now = Instant::now();
+        let mut state = self.state();
+        let over: Vec<Name> =
+            state.lost().filter(|(_, since)| *since + grace <= now).map(|(name, _)| name.clone()).collect();
+        let gone: Vec<Entry> = over.iter().filter_map(|name| state.entries.remove(name)).collect();
+        let next = state.lost().map(|(_, since)| since + grace).min();
+        drop(state);
+        for entry in &gone {
+            if let Entry::Lost(log, _) = entry {
+                log.end();
+                self.changed.notify_one();
+            }
+        }
+        next
+    }
+
+    fn log(&self) -> Arc<Log> {
+        Arc::new(Log::new(self.limits))
+    }
+
+    /// Nothing is done under this lock that could leave the map half changed.
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+}
+
+impl State {
+    fn lost(&self) -> impl Iterator<Item = (&Name, Instant)> {
+        self.entries.iter().filter_map(|(name, entry)| match entry {
+            Entry::Lost(_, since) => Some((name, *since)),
+            Entry::Live(_) | Entry::Waiting(_) => None,
+        })
+    }
+}
+
+/// The right to append to a stream. Ended, the stream ends; dropped without that, its publisher is lost and may come back.
+#[derive(Debug)]
+pub struct Publication {
+    directory: Arc<Directory>,
+    name: Name,
+    log: Arc<Log>,
+    preamble: Arc<Preamble>,
+    resumed_at: Option<u64>,
+    ended: bool,
+}
+
+impl Publication {
+    /// The stream's name.
+    pub fn name(&self) -> &Name {
+        &self.name
+    }
+
+    /// The stream's log.
+    pub fn log(&self) -> &Arc<Log> {
+        &self.log
+    }
+
+    /// Where a returning publisher's first frame belongs, in milliseconds: the gap is as long as it was.
+    pub fn resumed_at(&self) -> Option<u64> {
+        self.resumed_at
+    }
+
+    /// What is in force for the next frame.
+    pub fn preamble(&self) -> &Arc<Preamble> {
+        &self.preamble
+    }
+
+    /// Puts a header, configuration or metadata in force.
+    pub fn put(&mut self, kind: Kind, role: Role, track: u8, payload: Bytes) {
+        if let Some(preamble) = self.preamble.with(kind, role, track, payload) {
+            self.preamble = Arc::new(preamble);
+        }
+    }
+
+    /// Adds a frame. Readers hear of it by `announce`, once for all that one read brought.
+    pub fn append(&self, frame: Frame) {
+        self.log.append(frame);
+    }
+
+    /// Tells the readers.
+    pub fn announce(&self) {
+        self.log.announce();
+    }
+
+    /// Ends the stream at once.
+    pub fn end(mut self) {
+        self.ended = true;
+    }
+}
+
+impl Drop for Publication {
+    fn drop(&mut self) {
+        let mut state = self.directory.state();
+        if self.ended {
+            state.entries.remove(&self.name);
+        } else {
+            state.entries.insert(self.name.clone(), Entry::Lost(self.log.clone(), Instant::now()));
+        }
+        drop(state);
+        if self.ended {
+            self.log.end();
+        }
+        self.directory.changed.notify_one();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn name(text: &str) -> Name {
+        Name::new(text).expect("a sound name")
+    }
+
+    #[test]
+    fn names_that_could_do_harm_are_none() {
+        let long = "x".repeat(STREAM_NAME_BYTES);
+        for bad in ["", "/", "live/", "../x", "live/../x", "live/\0", "live/\n", &format!("l/{long}")] {
+            assert_eq!(Name::new(bad), None, "{bad:?}");
+        }
+        assert_eq!((name("live/inst/show").app(), name("live/inst/show").stream()), ("live/inst", "show"));
+        assert!(Name::new(&long).is_some());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_publisher_a_name_and_a_second_one_changes_nothing() {
+        let directory = Directory::new(Limits::default());
+        let first = directory.publish(name("live/a"), Hops::default()).expect("free");
+        assert_eq!(directory.publish(name("live/a"), Hops::default()).expect_err("taken"), Busy);
+        assert_eq!(directory.live().len(), 1);
+        first.end();
+        assert_eq!(directory.live().len(), 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_lost_publisher_may_return_until_the_grace_is_over() {
+        let directory = Directory::new(Limits::default());
+        let grace = Duration::from_secs(15);
+        let first = directory.publish(name("live/a"), Hops::default()).expect("free");
+        let log = first.log().clone();
+        drop(first);
+        tokio::time::advance(Duration::from_secs(10)).await;
+        assert!(directory.expire(grace).is_some() && !log.has_ended());
+        let second = directory.publish(name("live/a"), Hops::default()).expect("nobody is there");
+        assert!(Arc::ptr_eq(&log, second.log()));
+        drop(second);
+        tokio::time::advance(grace).await;
+        assert!(directory.expire(grace).is_none() && log.has_ended());
+        assert!(!Arc::ptr_eq(&log, directory.publish(name("live/a"), Hops::default()).expect("free").log()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_player_may_come_first_and_leaves_nothing_behind() {
+        let directory = Directory::new(Limits::default());
+        let waiting = directory.log_of(&name("live/a"));
+        let publication = directory.publish(name("live/a"), Hops::default()).expect("free");
+        assert!(Arc::ptr_eq(&waiting, publication.log()));
+        drop((waiting, directory.log_of(&name("live/b"))));
+        directory.log_of(&name("live/c"));
+        assert_eq!(directory.state().entries.len(), 2, "live/a and live/c");
+    }
+}

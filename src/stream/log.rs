@@ -1,0 +1,207 @@
+//! The log of one stream: appended to by one publisher, who never waits; read by cursors.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::task::Waker;
+use std::time::Duration;
+
+use tokio::sync::Notify;
+
+use super::{Frame, Hops};
+use crate::flv::Kind;
+use crate::limits::{LOG_BYTES, LOG_TIME};
+
+/// How much a log keeps: whichever is reached first.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Media time.
+    pub time: Duration,
+    /// Bytes.
+    pub bytes: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits { time: LOG_TIME, bytes: LOG_BYTES }
+    }
+}
+
+/// A bounded log of frames. Positions count frames from the stream's beginning and never come again.
+#[derive(Debug)]
+pub struct Log {
+    state: Mutex<State>,
+    ended: Notify,
+}
+
+#[derive(Debug)]
+pub(super) struct State {
+    limits: Limits,
+    frames: VecDeque<Frame>,
+    /// Position of the first frame held.
+    pub(super) first: u64,
+    bytes: usize,
+    /// Positions held where decoding may start, oldest first.
+    starts: VecDeque<u64>,
+    pub(super) ended: bool,
+    hops: Hops,
+    last: [Option<u64>; 3],
+    /// In order of arrival, so that the same run wakes them in the same order. Copied when it changes, not when it is used.
+    readers: Arc<Vec<(u64, Waker)>>,
+    next_reader: u64,
+}
+
+impl Log {
+    /// An empty log.
+    pub fn new(limits: Limits) -> Self {
+        let state = State {
+            limits,
+            frames: VecDeque::new(),
+            first: 0,
+            bytes: 0,
+            starts: VecDeque::new(),
+            ended: false,
+            hops: Hops::default(),
+            last: [None; 3],
+            readers: Arc::default(),
+            next_reader: 0,
+        };
+        Log { state: Mutex::new(state), ended: Notify::new() }
+    }
+
+    /// Adds a frame and lets go of what is over the limits. Readers hear of it by `announce`.
+    pub fn append(&self, frame: Frame) {
+        self.state().append(frame);
+    }
+
+    /// Calls every reader, in the order they came. The log is not locked meanwhile: readers read it, and some write to their
+    /// sockets before they return.
+    pub fn announce(&self) {
+        let readers = self.state().readers.clone();
+        for (_, waker) in readers.iter() {
+            waker.wake_by_ref();
+        }
+    }
+
+    /// Ends the stream: readers read what is left, then see the end.
+    pub fn end(&self) {
+        self.state().ended = true;
+        self.announce();
+        self.ended.notify_waiters();
+    }
+
+    /// Whether the stream has ended.
+    pub fn has_ended(&self) -> bool {
+        self.state().ended
+    }
+
+    /// Waits for the end of the stream. Cancel safe.
+    pub async fn ended(&self) {
+        let ended = self.ended.notified();
+        tokio::pin!(ended);
+        ended.as_mut().enable();
+        if !self.has_ended() {
+            ended.await;
+        }
+    }
+
+    /// The time of the newest frame, in milliseconds.
+    pub fn newest_time(&self) -> Option<u64> {
+        self.state().newest_time()
+    }
+
+    /// Milliseconds from the last frame of this kind to `time`: what its frame's `delta` has to be.
+    pub fn delta(&self, kind: Kind, time: u64) -> u32 {
+        let last = self.state().last[kind as usize].unwrap_or(time);
+        time.saturating_sub(last).try_into().unwrap_or(u32::MAX)
+    }
+
+    /// The relays the stream has come through.
+    pub fn hops(&self) -> Hops {
+        self.state().hops.clone()
+    }
+
+    /// Says where the stream comes from.
+    pub(super) fn set_hops(&self, hops: Hops) {
+        self.state().hops = hops;
+    }
+
+    /// Bytes held, for statistics.
+    pub fn bytes(&self) -> usize {
+        self.state().bytes
+    }
+
+    /// Puts a reader's waker into the list, at its end.
+    pub(super) fn register(&self, waker: Waker) -> u64 {
+        let mut state = self.state();
+        let id = state.next_reader;
+        state.next_reader += 1;
+        Arc::make_mut(&mut state.readers).push((id, waker));
+        id
+    }
+
+    pub(super) fn unregister(&self, id: u64) {
+        // The waker is dropped after the lock: it may be the last to hold a connection, and with it another cursor.
+        let _gone = {
+            let mut state = self.state();
+            let readers = Arc::make_mut(&mut state.readers);
+            readers.iter().position(|(known, _)| *known == id).map(|at| readers.remove(at))
+        };
+    }
+
+    /// A panic under this lock can only be ours; the frames are whole all the same.
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+}
+
+impl State {
+    fn append(&mut self, frame: Frame) {
+        self.last[frame.kind as usize] = Some(frame.time);
+        self.bytes += frame.bytes();
+        if frame.start {
+            self.starts.push_back(self.end());
+        }
+        self.frames.push_back(frame);
+        while self.frames.len() > 1 && (self.bytes > self.limits.bytes || self.span() > self.limits.time) {
+            self.evict();
+        }
+    }
+
+    /// Lets go of the oldest GOP; where a single one is over the limits by itself, of its oldest frame.
+    fn evict(&mut self) {
+        let next = self.starts.iter().copied().find(|start| *start > self.first).unwrap_or(self.first + 1);
+        while self.first < next {
+            if let Some(frame) = self.frames.pop_front() {
+                self.bytes -= frame.bytes();
+            }
+            self.first += 1;
+        }
+        while self.starts.front().is_some_and(|start| *start < self.first) {
+            self.starts.pop_front();
+        }
+    }
+
+    fn span(&self) -> Duration {
+        let first = self.frames.front().map_or(0, |f| f.time);
+        Duration::from_millis(self.newest_time().unwrap_or(0).saturating_sub(first))
+    }
+
+    /// The position after the newest frame.
+    pub(super) fn end(&self) -> u64 {
+        self.first + self.frames.len() as u64
+    }
+
+    /// The newest position where decoding may start.
+    pub(super) fn newest_start(&self) -> Option<u64> {
+        self.starts.back().copied()
+    }
+
+    /// The frame at `position`, while it is held.
+    pub(super) fn frame(&self, position: u64) -> Option<&Frame> {
+        self.frames.get(usize::try_from(position.checked_sub(self.first)?).ok()?)
+    }
+
+    pub(super) fn newest_time(&self) -> Option<u64> {
+        self.frames.back().map(|f| f.time)
+    }
+}
