@@ -1,0 +1,59 @@
+//! The doors to the outside world: everything that reads or writes a socket comes through these traits.
+//!
+//! tokio's sockets are one implementation (`tcp`), the simulator's another (in `sim/`).
+
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::time::SystemTime;
+
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::task::JoinSet;
+
+pub mod connection;
+pub mod tcp;
+pub mod watch;
+
+pub use connection::{Connection, Filled, Source};
+pub use watch::Watch;
+
+/// A byte stream to one peer.
+pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin + 'static {
+    /// Makes the coming close an abort: what is unsent is dropped, and the peer sees a reset instead of an end.
+    fn abort_on_close(&self) {}
+}
+
+/// Takes streams that peers open.
+pub trait Listener: Send + 'static {
+    /// What it takes.
+    type Stream: Stream;
+
+    /// The next one, and who it is. Cancel safe.
+    fn accept(&mut self) -> impl Future<Output = io::Result<(Self::Stream, SocketAddr)>> + Send;
+
+    /// Where peers reach it.
+    fn local_addr(&self) -> io::Result<SocketAddr>;
+}
+
+/// Opens listeners and streams, runs tasks, tells the time of day.
+pub trait Network: Clone + Send + Sync + 'static {
+    /// A stream, whoever opened it.
+    type Stream: Stream;
+    /// A listener.
+    type Listener: Listener<Stream = Self::Stream>;
+
+    /// Listens at `addr`; port 0 is any free one.
+    fn listen(&self, addr: SocketAddr) -> impl Future<Output = io::Result<Self::Listener>> + Send;
+
+    /// The addresses of a host, in the order to try them. Asked anew for each attempt.
+    fn lookup(&self, host: &str, port: u16) -> impl Future<Output = io::Result<Vec<SocketAddr>>> + Send;
+
+    /// Opens a stream.
+    fn connect(&self, addr: SocketAddr) -> impl Future<Output = io::Result<Self::Stream>> + Send;
+
+    /// Runs a task in its parent's set.
+    fn spawn<T: Send + 'static>(&self, set: &mut JoinSet<T>, task: impl Future<Output = T> + Send + 'static);
+
+    /// The time of day, for names of files. Everything else counts with tokio's clock.
+    fn time_of_day(&self) -> SystemTime;
+}

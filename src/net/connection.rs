@@ -1,0 +1,400 @@
+//! A connection: a byte stream, the session that speaks on it, and at most one source that it sends from.
+//!
+//! ```text
+//!            ┌──────────────── Connection ────────────────┐
+//!  read ────►│ session ─► replies ─► outbox ─► stream     │────► write
+//!            │             source ──────┘        ▲        │
+//!            └───────────────────────────────────┼────────┘
+//!                              log ─wake─► InPlace (writes at once while the connection is level)
+//! ```
+//! A source says when it has more by waking `InPlace`, and that waker writes: on the thread of whoever woke it, without a
+//! task switch. Only where the write blocks, fails or ends does the connection's owner run, which waits in `receive`.
+//! So a publisher's append reaches every healthy reader before it returns, and no reader can make it wait.
+
+use std::collections::VecDeque;
+use std::io::{self, IoSlice};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::{Pin, pin};
+use std::sync::{Arc, Mutex, MutexGuard, Weak};
+use std::task::{Context, Poll, Wake, Waker, ready};
+
+use bytes::{Buf, Bytes};
+use tokio::task::coop::unconstrained;
+use tokio::time::timeout;
+use tokio_util::io::poll_read_buf;
+
+use super::Stream;
+use crate::limits::{FILL_BYTES, GOODBYE, READ_BYTES, READ_BYTES_MAX, REPLY_BYTES};
+use crate::rtmp;
+use crate::rtmp::session::{Output, Phase, Session};
+
+/// Where a connection's media comes from.
+pub trait Source: Send + 'static {
+    /// Puts whole messages, about `max` bytes of them.
+    fn fill(&mut self, max: usize, put: &mut dyn FnMut(Bytes)) -> Filled;
+
+    /// Asks for `waker` to be called whenever there is more.
+    fn wake(&mut self, waker: Waker);
+}
+
+/// What a source could do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Filled {
+    /// It put something, and may have more.
+    Some,
+    /// It has nothing for now.
+    Level,
+    /// It has nothing for ever.
+    Ended,
+}
+
+/// A connection that has no source.
+#[derive(Debug)]
+pub enum NoSource {}
+
+impl Source for NoSource {
+    fn fill(&mut self, _: usize, _: &mut dyn FnMut(Bytes)) -> Filled {
+        match *self {}
+    }
+
+    fn wake(&mut self, _: Waker) {
+        match *self {}
+    }
+}
+
+/// Why a connection has ended.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The peer closed it.
+    #[error("closed by the peer {phase}")]
+    Closed {
+        /// How far it had come.
+        phase: Phase,
+    },
+    /// The network did.
+    #[error("connection lost {phase}")]
+    Lost {
+        /// How far it had come.
+        phase: Phase,
+        /// What the network said.
+        #[source]
+        source: io::Error,
+    },
+    /// The peer broke the protocol.
+    #[error("protocol error {phase}")]
+    Protocol {
+        /// How far it had come.
+        phase: Phase,
+        /// What it did.
+        #[source]
+        source: rtmp::Error,
+    },
+    /// The peer took too long.
+    #[error("timed out {phase}")]
+    TimedOut {
+        /// How far it had come.
+        phase: Phase,
+    },
+    /// The peer does not read our replies.
+    #[error("it reads no replies {phase}")]
+    Deaf {
+        /// How far it had come.
+        phase: Phase,
+    },
+}
+
+/// What a wait brought.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Received {
+    /// Bytes: ask the session for events.
+    Bytes,
+    /// The source has ended and everything has been sent.
+    Drained,
+}
+
+/// A stream, a session and a source.
+#[derive(Debug)]
+pub struct Connection<S, P, M> {
+    shared: Arc<Shared<S, M>>,
+    /// The protocol's side of it.
+    pub session: P,
+    read_size: usize,
+}
+
+type Shared<S, M> = Mutex<Io<S, M>>;
+
+/// A stream and all that is to leave through it.
+#[derive(Debug)]
+struct Io<S, M> {
+    stream: S,
+    source: Option<M>,
+    outbox: Outbox,
+    sending: Sending,
+    unflushed: bool,
+    sent: u64,
+    replies: usize,
+    owner: Waker,
+}
+
+/// Where sending stands. It is looked at in every poll, so nothing can forget to wake it.
+#[derive(Debug)]
+enum Sending {
+    /// Everything there is has been sent.
+    Level,
+    /// The peer takes no more, or the owner has not looked yet.
+    Blocked,
+    /// The source has ended and everything has been sent.
+    Ended,
+    Failed(Option<io::Error>),
+}
+
+impl<S: Stream, P: Session, M: Source> Connection<S, P, M> {
+    /// A connection without a source.
+    pub fn new(stream: S, session: P) -> Self {
+        let io = Io {
+            stream,
+            source: None,
+            outbox: Outbox::default(),
+            // Before the owner's first poll there is nobody whom a full socket could wake.
+            sending: Sending::Blocked,
+            unflushed: false,
+            sent: 0,
+            replies: 0,
+            owner: Waker::noop().clone(),
+        };
+        Connection { shared: Arc::new(Mutex::new(io)), session, read_size: READ_BYTES }
+    }
+
+    /// Sends from `source` from now on.
+    pub fn feed(&mut self, mut source: M) {
+        // Registered first, looked at after: what is appended in between wakes a blocked connection, which is looked at.
+        source.wake(Arc::new(InPlace(Arc::downgrade(&self.shared))).into());
+        let mut io = lock(&self.shared);
+        io.source = Some(source);
+        io.sending = Sending::Blocked;
+    }
+
+    /// What the session has to say about the bytes received so far; its replies are put into the outbox.
+    pub fn event(&mut self) -> Result<Option<P::Event>, Error> {
+        let phase = self.session.phase();
+        loop {
+            match self.session.poll().map_err(|source| Error::Protocol { phase, source })? {
+                Some(Output::Transmit(bytes)) => self.reply(bytes)?,
+                Some(Output::Event(event)) => return Ok(Some(event)),
+                None => return Ok(None),
+            }
+        }
+    }
+
+    /// Waits for bytes, or for the source's end, and sends meanwhile. Cancel safe: what is unsent stays here. A blocked
+    /// connection moves only while its owner waits here.
+    pub async fn receive(&mut self) -> Result<Received, Error> {
+        std::future::poll_fn(|cx| self.poll_receive(cx)).await
+    }
+
+    /// Sends what is queued and ends the stream, within `limits::GOODBYE`.
+    pub async fn close(mut self) {
+        // The source is left behind: only what has been queued goes. Dropped after the lock, since it knows the log.
+        let source = {
+            let mut io = lock(&self.shared);
+            io.sending = Sending::Blocked;
+            io.source.take()
+        };
+        drop(source);
+        let farewell = async {
+            while let Ok(Some(_)) = self.event() {}
+            std::future::poll_fn(|cx| {
+                let mut io = lock(&self.shared);
+                ready!(io.poll_send(cx))?;
+                Pin::new(&mut io.stream).poll_shutdown(cx)
+            })
+            .await?;
+            // Until the peer has closed as well: closing a socket with unread bytes would reset it, and what was sent last
+            // might never be read.
+            while let Ok(Received::Bytes) = self.receive().await {
+                self.session.input().clear();
+            }
+            io::Result::Ok(())
+        };
+        // Too late or failed: dropped here, which ends it too.
+        let _ = timeout(GOODBYE, farewell).await;
+    }
+
+    /// Drops the connection so that the peer sees it was not meant to end here.
+    pub fn abort(self) {
+        lock(&self.shared).stream.abort_on_close();
+    }
+
+    /// Bytes sent so far.
+    pub fn sent(&self) -> u64 {
+        lock(&self.shared).sent
+    }
+
+    /// Whether bytes wait that the peer does not take.
+    pub fn is_blocked(&self) -> bool {
+        matches!(lock(&self.shared).sending, Sending::Blocked)
+    }
+
+    /// Looks at the source, if there is one.
+    pub fn source<T>(&self, look: impl FnOnce(&M) -> T) -> Option<T> {
+        lock(&self.shared).source.as_ref().map(look)
+    }
+
+    fn reply(&mut self, bytes: Bytes) -> Result<(), Error> {
+        let mut io = lock(&self.shared);
+        io.replies += bytes.len();
+        if io.replies > REPLY_BYTES {
+            return Err(Error::Deaf { phase: self.session.phase() });
+        }
+        io.outbox.push(bytes);
+        // From here on the owner sends, so that the order holds.
+        io.sending = Sending::Blocked;
+        Ok(())
+    }
+
+    fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<Result<Received, Error>> {
+        let phase = self.session.phase();
+        let mut io = lock(&self.shared);
+        io.owner.clone_from(cx.waker());
+        if matches!(io.sending, Sending::Blocked) {
+            io.send(cx);
+        }
+        match &mut io.sending {
+            Sending::Failed(error) => {
+                let source = error.take().unwrap_or(io::ErrorKind::BrokenPipe.into());
+                return Poll::Ready(Err(Error::Lost { phase, source }));
+            }
+            Sending::Ended => return Poll::Ready(Ok(Received::Drained)),
+            Sending::Level | Sending::Blocked => {}
+        }
+        let input = self.session.input();
+        input.reserve(self.read_size);
+        match ready!(poll_read_buf(Pin::new(&mut io.stream), cx, input)) {
+            Ok(0) => Poll::Ready(Err(Error::Closed { phase })),
+            Ok(read) => {
+                if read >= self.read_size {
+                    self.read_size = READ_BYTES_MAX.min(2 * self.read_size);
+                }
+                Poll::Ready(Ok(Received::Bytes))
+            }
+            Err(source) => Poll::Ready(Err(Error::Lost { phase, source })),
+        }
+    }
+}
+
+impl<S: Stream, M: Source> Io<S, M> {
+    /// Sends until nothing is left or the peer takes no more. True where the owner has to know.
+    fn send(&mut self, cx: &mut Context<'_>) -> bool {
+        self.sending = match self.poll_send(cx) {
+            Poll::Pending => Sending::Blocked,
+            Poll::Ready(Ok(Filled::Ended)) => Sending::Ended,
+            Poll::Ready(Ok(Filled::Some | Filled::Level)) => Sending::Level,
+            Poll::Ready(Err(error)) => Sending::Failed(Some(error)),
+        };
+        matches!(self.sending, Sending::Ended | Sending::Failed(_))
+    }
+
+    fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Filled>> {
+        loop {
+            if self.outbox.is_empty() {
+                self.replies = 0;
+                let outbox = &mut self.outbox;
+                let filled = match &mut self.source {
+                    Some(source) => source.fill(FILL_BYTES, &mut |bytes| outbox.push(bytes)),
+                    None => Filled::Level,
+                };
+                if filled != Filled::Some && self.outbox.is_empty() {
+                    // A stream may hold back the end of what it took (TLS does).
+                    if self.unflushed {
+                        ready!(Pin::new(&mut self.stream).poll_flush(cx))?;
+                        self.unflushed = false;
+                    }
+                    return Poll::Ready(Ok(filled));
+                }
+                if self.outbox.is_empty() {
+                    continue;
+                }
+            }
+            let written = ready!(self.outbox.poll_write(&mut self.stream, cx))?;
+            if written == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            self.sent += written as u64;
+            self.unflushed = true;
+        }
+    }
+}
+
+/// A waker that writes: woken by a log, it sends at once if everything before has been sent.
+struct InPlace<S, M>(Weak<Shared<S, M>>);
+
+impl<S: Stream, M: Source> Wake for InPlace<S, M> {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        let Some(shared) = self.0.upgrade() else { return };
+        // Poisoned: its owner is about to find out.
+        let Ok(mut io) = shared.lock() else { return };
+        match io.sending {
+            Sending::Level => {}
+            // The owner is at it, and the kernel has its waker.
+            Sending::Blocked | Sending::Ended | Sending::Failed(_) => return,
+        }
+        let owner = io.owner.clone();
+        let mut cx = Context::from_waker(&owner);
+        // A panic in here is this connection's, not the publisher's: the guard goes in, so that the owner finds the lock poisoned.
+        let told = catch_unwind(AssertUnwindSafe(move || {
+            // Not on the budget of the task we happen to run in: once that is spent, every socket looks full.
+            pin!(unconstrained(std::future::poll_fn(|cx| Poll::Ready(io.send(cx))))).poll(&mut cx)
+        }));
+        if !matches!(told, Ok(Poll::Ready(false))) {
+            owner.wake();
+        }
+    }
+}
+
+/// Whole messages on their way out, in order.
+#[derive(Debug, Default)]
+struct Outbox(VecDeque<Bytes>);
+
+/// Slices in one write; the kernel takes up to 1024, and more than this gains nothing.
+const SLICES: usize = 64;
+
+impl Outbox {
+    fn push(&mut self, bytes: Bytes) {
+        if !bytes.is_empty() {
+            self.0.push_back(bytes);
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    fn poll_write<S: Stream>(&mut self, stream: &mut S, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        let mut slices = [IoSlice::new(&[]); SLICES];
+        for (slice, bytes) in slices.iter_mut().zip(&self.0) {
+            *slice = IoSlice::new(bytes);
+        }
+        let written = ready!(Pin::new(stream).poll_write_vectored(cx, &slices[..self.0.len().min(SLICES)]))?;
+        self.advance(written);
+        Poll::Ready(Ok(written))
+    }
+
+    fn advance(&mut self, mut written: usize) {
+        while let Some(first) = self.0.front_mut() {
+            if first.len() > written {
+                return first.advance(written);
+            }
+            written -= first.len();
+            self.0.pop_front();
+        }
+    }
+}
+
+/// A panic while the lock was held ends this connection's task here, with its own message in the log.
+fn lock<S, M>(shared: &Shared<S, M>) -> MutexGuard<'_, Io<S, M>> {
+    shared.lock().expect("this connection has panicked while it sent in place")
+}
