@@ -1,0 +1,247 @@
+//! A destination: a server that we publish a stream to, again and again until it takes it.
+//!
+//! ```text
+//!            ┌──────────────────────────────────────────────┐
+//!            ▼                                              │ backoff, for ever
+//!       connecting ─► live ⇄ degraded ─► lost or refused ───┘
+//!                      └─ the stream ends ─► draining ─► (gone)
+//! ```
+//! A task each; it shares nothing with the others but the log, and nobody waits for it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::{Instant, interval, sleep, timeout};
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+pub mod error;
+pub mod status;
+pub mod target;
+
+pub use error::{Class, Error};
+pub use status::{Board, Row, State, Status};
+pub use target::Template;
+
+use crate::backoff::Backoff;
+use crate::feed::{Feed, Metadata};
+use crate::inbound::random_bytes;
+use crate::limits::{DESTINATION_JOIN, DESTINATION_LAG, DRAIN, STALL, STEP};
+use crate::net::connection::Received;
+use crate::net::watch::TICK;
+use crate::net::{Connection, Network, Watch, connection};
+use crate::rtmp::Secret;
+use crate::rtmp::client::{ClientSession, Event, Target};
+use crate::rtmp::server::Role;
+use crate::rtmp::session::Session;
+use crate::rtmp::url::Url;
+use crate::stream::{Join, Log};
+
+/// Not long ago, so that a session does not begin with a burst; and never far behind what is live.
+pub const JOIN: Join = Join { newest_if_within: DESTINATION_JOIN, lag_max: DESTINATION_LAG };
+
+/// Publishing has to go well for this long before a failure counts as the first again.
+const STABLE: Duration = Duration::from_secs(10);
+
+/// No bytes have left for this long: no longer `live`.
+const QUIET: Duration = Duration::from_secs(3);
+
+/// A stream on its way to one server.
+#[derive(Debug)]
+pub struct Destination<N> {
+    /// The way out.
+    pub net: N,
+    /// The server.
+    pub url: Url,
+    /// The stream's name there, mostly a key.
+    pub name: Secret,
+    /// The chunk size we send with.
+    pub chunk_size: usize,
+    /// What we call ourselves, with the relays the stream has come through.
+    pub agent: String,
+    /// The stream.
+    pub log: Arc<Log>,
+    /// Where in it a session starts, and how far it may fall behind.
+    pub join: Join,
+    /// Where its state is shown.
+    pub row: Row,
+    /// Handshakes and jitter.
+    pub random: fastrand::Rng,
+}
+
+/// An outbound connection: a client's session and its feed.
+pub type Outbound<N> = Connection<<N as Network>::Stream, ClientSession, Feed>;
+
+impl<N: Network> Destination<N> {
+    /// Publishes the stream until it ends or `stop` is called.
+    pub async fn run(mut self, stop: CancellationToken) {
+        let mut backoff = Backoff::new(self.random.fork());
+        let log = self.log.clone();
+        loop {
+            self.row.update(|s| {
+                s.enter(State::Connecting);
+                s.attempts += 1;
+            });
+            // Until it is live, the end of the stream ends an attempt at once; from then on the feed tells it.
+            let connected = tokio::select! {
+                biased;
+                () = stop.cancelled() => return,
+                () = log.ended() => return,
+                connected = self.connect() => connected,
+            };
+            let ended = match connected {
+                Err(error) => Err(error),
+                Ok((connection, message_stream)) => {
+                    let since = Instant::now();
+                    let ended = self.publish(connection, message_stream, &stop).await;
+                    if since.elapsed() >= STABLE {
+                        backoff.reset();
+                    }
+                    ended
+                }
+            };
+            let Err(error) = ended else { return };
+            let class = error.class();
+            let wait = backoff.next(class.cap());
+            let text = error.explain();
+            warn!(destination = %self.row.name(), class = %class, retry_in = ?wait, "destination lost: {text}");
+            self.row.update(|s| {
+                s.enter(class.state());
+                s.last_error = Some(text);
+                s.retry_at = Some(Instant::now() + wait);
+            });
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => return,
+                () = log.ended() => return,
+                () = sleep(wait) => {}
+            }
+        }
+    }
+
+    /// Name, TCP, handshake, connect, createStream, publish: a deadline for each.
+    /// The connection is closed before an error is returned: a server must never see two of us.
+    pub async fn connect(&mut self) -> Result<(Outbound<N>, u32), Error> {
+        let lookup = self.net.lookup(&self.url.host, self.url.port);
+        let addresses = timeout(STEP, lookup).await.unwrap_or_else(|_| Err(std::io::ErrorKind::TimedOut.into()));
+        let addresses = addresses.map_err(Error::Lookup)?;
+        let mut stream = Err(Error::Lookup(std::io::ErrorKind::NotFound.into()));
+        for address in addresses {
+            stream = match timeout(STEP, self.net.connect(address)).await {
+                Ok(connected) => connected.map_err(Error::Connect),
+                Err(_) => Err(Error::Connect(std::io::ErrorKind::TimedOut.into())),
+            };
+            if stream.is_ok() {
+                break;
+            }
+        }
+        let target = Target {
+            role: Role::Publish,
+            url: self.url.clone(),
+            name: self.name.clone(),
+            agent: self.agent.clone(),
+            chunk_size: self.chunk_size,
+        };
+        let session = ClientSession::new(target, &random_bytes(&mut self.random));
+        let mut connection: Outbound<N> = Connection::new(stream?, session);
+        let mut phase = connection.session.phase();
+        let mut deadline = Instant::now() + STEP;
+        loop {
+            while let Some(event) = connection.event()? {
+                match event {
+                    Event::Started(message_stream) => return Ok((connection, message_stream)),
+                    Event::Refused(phase, status) => {
+                        connection.close().await;
+                        return Err(Error::Refused(phase, status));
+                    }
+                    Event::Ended(_) | Event::Message(_) => {}
+                }
+            }
+            if connection.session.phase() != phase {
+                phase = connection.session.phase();
+                deadline = Instant::now() + STEP;
+            }
+            let late = |_| connection::Error::TimedOut { phase };
+            tokio::time::timeout_at(deadline, connection.receive()).await.map_err(late)??;
+        }
+    }
+
+    /// Sends the stream until it ends (`Ok`) or the session does.
+    pub async fn publish(
+        &mut self,
+        mut connection: Outbound<N>,
+        stream: u32,
+        stop: &CancellationToken,
+    ) -> Result<(), Error> {
+        let metadata = Metadata::SetDataFrame;
+        connection.feed(Feed::new(self.log.clone(), self.join, stream, self.chunk_size, metadata));
+        self.row.update(Status::session_began);
+        info!(destination = %self.row.name(), "destination live");
+        let ended = self.send(&mut connection, stop).await;
+        self.row.update(|s| {
+            s.count(connection.sent(), connection.source(Feed::stats).unwrap_or_default());
+            s.session_ended();
+        });
+        match ended {
+            Ok(()) => {
+                self.row.update(|s| s.enter(State::Draining));
+                connection.session.finish();
+                connection.close().await;
+                info!(destination = %self.row.name(), "destination ended");
+                Ok(())
+            }
+            Err(error) => {
+                connection.abort();
+                Err(error)
+            }
+        }
+    }
+
+    async fn send(&mut self, connection: &mut Outbound<N>, stop: &CancellationToken) -> Result<(), Error> {
+        let mut watch = Watch::default();
+        let mut tick = interval(TICK);
+        let mut last = (connection.sent(), Instant::now());
+        let log = self.log.clone();
+        let over = async {
+            tokio::select! {
+                biased;
+                () = log.ended() => {}
+                () = stop.cancelled() => {}
+            }
+            sleep(DRAIN).await;
+        };
+        tokio::pin!(over);
+        loop {
+            while let Some(event) = connection.event()? {
+                match event {
+                    Event::Ended(status) => return Err(Error::Kicked(status)),
+                    Event::Refused(phase, status) => return Err(Error::Refused(phase, status)),
+                    Event::Started(_) | Event::Message(_) => {}
+                }
+            }
+            tokio::select! {
+                biased;
+                received = connection.receive() => match received? {
+                    Received::Bytes => {}
+                    Received::Drained => return Ok(()),
+                },
+                () = &mut over => return Ok(()),
+                _ = tick.tick() => {
+                    if watch.stalled(connection) > STALL {
+                        return Err(Error::Stalled);
+                    }
+                    let now = Instant::now();
+                    if connection.sent() != last.0 {
+                        last = (connection.sent(), now);
+                    }
+                    let quiet = now - last.1 >= QUIET;
+                    let stats = connection.source(Feed::stats).unwrap_or_default();
+                    self.row.update(|s| {
+                        s.count(last.0, stats);
+                        s.enter(if quiet { State::Degraded } else { State::Live });
+                    });
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! What can go wrong with a destination, whose fault it is, and how soon to try again.
+
+use std::fmt;
+use std::io;
+use std::time::Duration;
+
+use super::State;
+use crate::net::connection;
+use crate::rtmp::command::{self, code};
+use crate::rtmp::session::Phase;
+
+/// Why a destination is not being sent to.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Its name has no address.
+    #[error("the host name cannot be resolved")]
+    Lookup(#[source] io::Error),
+    /// Nobody answers there.
+    #[error("cannot connect")]
+    Connect(#[source] io::Error),
+    /// The connection ended.
+    #[error(transparent)]
+    Connection(#[from] connection::Error),
+    /// The server said no.
+    #[error("refused {0}: {code}", code = printable(&.1.code))]
+    Refused(Phase, command::Status),
+    /// The server ended a stream it had accepted.
+    #[error("ended by the server: {code}", code = printable(&.0.code))]
+    Kicked(command::Status),
+    /// The server takes no more bytes.
+    #[error("the server has taken nothing for 10 s")]
+    Stalled,
+}
+
+/// Kinds of errors with a retry cap of their own. Their names are stable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Class {
+    /// Name, TCP, silence, a lost connection.
+    Network,
+    /// The server ended a started stream.
+    Kicked,
+    /// An old session is still open there, or somebody else's.
+    AlreadyLive,
+    /// No to `connect`.
+    Refused,
+    /// No to `publish`.
+    KeyRejected,
+    /// The stream has come round to a relay it had left.
+    Loop,
+}
+
+impl Error {
+    /// What kind of error it is.
+    pub fn class(&self) -> Class {
+        match self {
+            Error::Lookup(_) | Error::Connect(_) | Error::Stalled => Class::Network,
+            // Most platforms say no to a key by closing, without a word.
+            Error::Connection(connection::Error::Closed { phase: Phase::Request }) => Class::KeyRejected,
+            Error::Connection(_) => Class::Network,
+            Error::Kicked(_) => Class::Kicked,
+            Error::Refused(_, status) if status.code == code::PUBLISH_LOOP => Class::Loop,
+            Error::Refused(_, status) if status.code == code::PUBLISH_BAD_NAME => Class::AlreadyLive,
+            Error::Refused(Phase::Request, _) => Class::KeyRejected,
+            Error::Refused(..) => Class::Refused,
+        }
+    }
+
+    /// The error and its causes in one line. Of a server's own words only the code is among them: descriptions repeat keys.
+    pub fn explain(&self) -> String {
+        let mut text = self.to_string();
+        let mut cause = std::error::Error::source(self);
+        while let Some(error) = cause {
+            text = format!("{text}: {error}");
+            cause = error.source();
+        }
+        match self.class() {
+            Class::KeyRejected => format!("{text} (usually a wrong or expired stream key)"),
+            Class::AlreadyLive => format!("{text} (the key is in use: an old session, or another encoder)"),
+            Class::Loop => format!("{text} (the stream would go in a circle)"),
+            Class::Network | Class::Kicked | Class::Refused => text,
+        }
+    }
+}
+
+impl Class {
+    /// The longest wait between two tries. None gives up.
+    pub fn cap(self) -> Duration {
+        Duration::from_secs(match self {
+            Class::Network | Class::Kicked => 5,
+            Class::AlreadyLive => 30,
+            Class::Refused | Class::KeyRejected | Class::Loop => 60,
+        })
+    }
+
+    /// The state a destination waits in.
+    pub fn state(self) -> State {
+        match self {
+            Class::Network | Class::Kicked | Class::AlreadyLive => State::BackingOff,
+            Class::Refused | Class::KeyRejected => State::Rejected,
+            Class::Loop => State::Blocked,
+        }
+    }
+}
+
+impl fmt::Display for Class {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Class::Network => "network",
+            Class::Kicked => "kicked",
+            Class::AlreadyLive => "already_live",
+            Class::Refused => "refused",
+            Class::KeyRejected => "key_rejected",
+            Class::Loop => "loop",
+        })
+    }
+}
+
+/// A server's code if it looks like one. What it sends is data: it could be our key, or move the cursor.
+fn printable(code: &str) -> &str {
+    let sound =
+        code.len() <= 64 && code.starts_with("Net") && code.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'.');
+    if sound { code } else { "(no known code)" }
+}

@@ -1,0 +1,177 @@
+//! The publisher's side: messages in, frames on the log.
+
+use std::net::SocketAddr;
+
+use tokio::time::timeout;
+use tracing::{info, warn};
+
+use crate::feed::lane;
+use crate::flv::{self, Kind, Role};
+use crate::inbound::{House, Inbound};
+use crate::limits::{COMMAND_BYTES, KEY_FRAME_WAIT, PUBLISHER_SILENCE};
+use crate::net::Stream;
+use crate::net::connection::Error;
+use crate::rtmp::Message;
+use crate::rtmp::chunk::{DEFAULT_SIZE, writer};
+use crate::rtmp::command::{Status, code};
+use crate::rtmp::server::{Event, Request};
+use crate::rtmp::session::Phase;
+use crate::rtmp::timestamp::Timeline;
+use crate::stream::{Frame, Hops, Name, Publication};
+
+/// Decides on a request to publish, and serves the publisher to its end.
+pub async fn serve<S: Stream>(
+    mut connection: Inbound<S>,
+    request: Request,
+    name: Option<Name>,
+    peer: SocketAddr,
+    house: &House,
+) -> Result<(), Error> {
+    let hops = Hops::parse(&request.agent);
+    let granted = match name {
+        None => Err(Status::error(code::PUBLISH_BAD_NAME, "This is no stream name")),
+        Some(_) if hops.close_a_circle_at(house.identity) => {
+            Err(Status::error(code::PUBLISH_LOOP, "This stream has come through this relay before"))
+        }
+        Some(name) => {
+            house.directory.publish(name, hops).map_err(|busy| Status::error(code::PUBLISH_BAD_NAME, &busy.to_string()))
+        }
+    };
+    let publication = match granted {
+        Ok(publication) => publication,
+        Err(status) => {
+            info!(%peer, code = status.code, "publishing refused: {}", status.description);
+            connection.session.reject(request, &status);
+            connection.close().await;
+            return Ok(());
+        }
+    };
+    connection.session.accept(request);
+    let stream = publication.name().clone();
+    info!(%stream, %peer, resumed = publication.resumed_at().is_some(), "publishing started");
+    let mut ingest = Ingest::new(publication);
+    match ingest.run(&mut connection).await {
+        Ok(()) => {
+            ingest.publication.end();
+            info!(%stream, "publishing stopped");
+            connection.close().await;
+            Ok(())
+        }
+        Err(error) => {
+            warn!(%stream, "publisher lost");
+            Err(error)
+        }
+    }
+}
+
+/// One publisher session's way onto a log.
+#[derive(Debug)]
+pub struct Ingest {
+    publication: Publication,
+    timeline: Timeline,
+    /// When the first message came, on the stream's time line.
+    began: Option<u64>,
+    video: Video,
+}
+
+/// What is known of the video of this publisher session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Video {
+    /// None has come: every audio frame is a place to start.
+    None,
+    /// It has, but no key frame. What comes before one nobody can decode.
+    AwaitKey,
+    /// Key frames have come, or will not.
+    Flowing,
+}
+
+impl Ingest {
+    /// The way onto `publication`'s log.
+    pub fn new(publication: Publication) -> Self {
+        let timeline = publication.resumed_at().map_or_else(Timeline::default, Timeline::starting_at);
+        Ingest { publication, timeline, began: None, video: Video::None }
+    }
+
+    /// Ends the stream.
+    pub fn end(self) {
+        self.publication.end();
+    }
+
+    /// Takes what the publisher sends until it stops (`Ok`) or is lost.
+    async fn run<S: Stream>(&mut self, connection: &mut Inbound<S>) -> Result<(), Error> {
+        loop {
+            while let Some(event) = connection.event()? {
+                match event {
+                    Event::Message(message) => self.message(message),
+                    Event::Stopped => {
+                        self.announce();
+                        return Ok(());
+                    }
+                    Event::Request(_) => {}
+                }
+            }
+            self.announce();
+            let silent = |_| Error::TimedOut { phase: Phase::Media };
+            timeout(PUBLISHER_SILENCE, connection.receive()).await.map_err(silent)??;
+        }
+    }
+
+    /// Tells the stream's readers what `message` has added, once for all that came together.
+    pub fn announce(&self) {
+        self.publication.announce();
+    }
+
+    /// Puts a message where it belongs: headers and metadata into the preamble, everything else on the log.
+    pub fn message(&mut self, message: Message) {
+        let Some(kind) = message.media() else { return };
+        let tag = flv::classify(kind, &message.payload);
+        match tag.role {
+            Role::Header | Role::Config => self.put(kind, tag.role, tag.track, message),
+            Role::Frame | Role::End | Role::Command | Role::Empty | Role::Unknown => {
+                self.append(kind, tag.key, message)
+            }
+        }
+    }
+
+    fn put(&mut self, kind: Kind, role: Role, track: u8, message: Message) {
+        if kind == Kind::Video && self.video == Video::None {
+            self.video = Video::AwaitKey;
+        }
+        let payload = message.payload.into_bytes();
+        let payload = match kind {
+            Kind::Data if payload.len() > COMMAND_BYTES => return,
+            Kind::Data => match flv::metadata(&payload) {
+                Some(metadata) => payload.slice_ref(metadata),
+                None => return,
+            },
+            Kind::Audio | Kind::Video => payload,
+        };
+        self.publication.put(kind, role, track, payload);
+    }
+
+    fn append(&mut self, kind: Kind, key: bool, message: Message) {
+        let time = self.timeline.place(kind, message.timestamp);
+        let waited = time.saturating_sub(*self.began.get_or_insert(time));
+        if kind == Kind::Video && key {
+            self.video = Video::Flowing;
+        } else if kind == Kind::Video && self.video == Video::None {
+            self.video = Video::AwaitKey;
+        }
+        if self.video == Video::AwaitKey {
+            if waited < KEY_FRAME_WAIT.as_millis() as u64 {
+                return;
+            }
+            warn!(stream = %self.publication.name(), "no key frame in {KEY_FRAME_WAIT:?}: going on without");
+            self.video = Video::Flowing;
+        }
+        let delta = self.publication.log().delta(kind, time);
+        let (wire, payload) = writer::shared(lane(kind), delta, message.payload, DEFAULT_SIZE);
+        let start = match kind {
+            Kind::Video => key,
+            Kind::Audio => self.video == Video::None,
+            Kind::Data => false,
+        };
+        let preamble = self.publication.preamble().clone();
+        self.publication.append(Frame { kind, time, delta, payload, wire, start, preamble });
+    }
+}

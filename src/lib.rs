@@ -1,0 +1,48 @@
+//! A multi-destination RTMP relay: an encoder publishes one stream, everybody else reads it.
+//!
+//! **A stream is a bounded log of immutable frames; every reader is a cursor on that log.** Players, destinations and
+//! recordings differ in where they start and what they do with a frame, and in nothing else. The publisher appends and waits
+//! for nobody.
+//!
+//! ```text
+//!  OBS ─► net::Stream ─► Connection<ServerSession> ─► Publication ▒ LOG ▒ Cursor ─► Connection<ClientSession> ─► YouTube
+//!          the door       chunks → message             the log       message → chunks          the door
+//!          net            rtmp · inbound · ingest      stream        feed · player · destination · recorder
+//! ```
+//!
+//! From the encoder's byte to the platform's byte: `net::connection` reads into the session's buffer; `rtmp::chunk::reader`
+//! puts one message's payload together, the only copy; `ingest` asks `flv` what it is, puts headers and metadata into the
+//! preamble and everything else on the log, with the chunk header that all sessions share written in front of it; the log
+//! wakes its readers, and waking a connection that is level writes to its socket there and then, one vectored write for all
+//! that one read brought.
+//!
+//! | module | noun |
+//! |---|---|
+//! | [`rtmp`], [`flv`] | the protocol and the payloads, without sockets, clocks or tasks |
+//! | [`stream`] | log, cursor, preamble, publication, directory |
+//! | [`net`] | the doors: listeners, streams, connections |
+//! | [`feed`] | a cursor in the chunks of one session |
+//! | [`inbound`], [`ingest`], [`player`] | connections made to us |
+//! | [`destination`] | connections we make, again and again |
+//! | [`recorder`] | FLV files |
+//! | [`relay`] | all of them together |
+//! | [`config`], [`limits`] | what it is told, and what it allows |
+
+pub mod backoff;
+pub mod cli;
+pub mod config;
+pub mod destination;
+pub mod feed;
+pub mod flv;
+pub mod inbound;
+pub mod ingest;
+pub mod limits;
+pub mod net;
+pub mod player;
+pub mod recorder;
+pub mod relay;
+pub mod rtmp;
+pub mod stream;
+
+pub use config::Config;
+pub use relay::Relay;

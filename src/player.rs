@@ -1,0 +1,78 @@
+//! A player: it is sent a stream from the newest key frame on, or from the first one to come.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use tokio::time::{interval, sleep};
+use tracing::{debug, info};
+
+use crate::feed::{Feed, Metadata};
+use crate::inbound::{House, Inbound};
+use crate::limits::{DRAIN, STALL};
+use crate::net::connection::{Error, Received};
+use crate::net::watch::TICK;
+use crate::net::{Stream, Watch};
+use crate::rtmp::chunk::DEFAULT_SIZE;
+use crate::rtmp::command::{Status, code};
+use crate::rtmp::server::{Event, Request};
+use crate::rtmp::session::Phase;
+use crate::stream::{Join, Name};
+
+/// A player starts with the newest GOP held, however old, and is moved on only when the log has lost what it was at.
+const JOIN: Join = Join { newest_if_within: Duration::MAX, lag_max: Duration::MAX };
+
+/// Serves a player to its end, or the stream's.
+pub async fn serve<S: Stream>(
+    mut connection: Inbound<S>,
+    request: Request,
+    name: Option<Name>,
+    peer: SocketAddr,
+    house: &House,
+) -> Result<(), Error> {
+    let Some(stream) = name else {
+        connection.session.reject(request, &Status::error(code::PLAY_NOT_FOUND, "This is no stream name"));
+        connection.close().await;
+        return Ok(());
+    };
+    let message_stream = connection.session.accept(request);
+    // The statuses first, then media.
+    while connection.event()?.is_some() {}
+    let log = house.directory.log_of(&stream);
+    connection.feed(Feed::new(log.clone(), JOIN, message_stream, DEFAULT_SIZE, Metadata::Plain));
+    info!(%stream, %peer, "playing started");
+    let played = tokio::select! {
+        biased;
+        played = play(&mut connection) => played,
+        () = async { log.ended().await; sleep(DRAIN).await } => Ok(()),
+    };
+    connection.session.end_of_stream();
+    connection.close().await;
+    debug!(%stream, %peer, "playing stopped");
+    played
+}
+
+/// Sends until the stream ends or the player leaves.
+async fn play<S: Stream>(connection: &mut Inbound<S>) -> Result<(), Error> {
+    let mut watch = Watch::default();
+    let mut tick = interval(TICK);
+    loop {
+        while let Some(event) = connection.event()? {
+            match event {
+                Event::Stopped => return Ok(()),
+                Event::Message(_) | Event::Request(_) => {}
+            }
+        }
+        tokio::select! {
+            biased;
+            received = connection.receive() => match received? {
+                Received::Bytes => {}
+                Received::Drained => return Ok(()),
+            },
+            _ = tick.tick() => {
+                if watch.stalled(connection) > STALL {
+                    return Err(Error::TimedOut { phase: Phase::Media });
+                }
+            }
+        }
+    }
+}
