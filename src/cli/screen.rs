@@ -1,0 +1,174 @@
+//! The terminal: log lines that scroll, and below them a table that changes in place. Without a terminal, log lines only.
+
+use std::fmt::Write as _;
+use std::io::{self, IsTerminal, Write};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use tokio::time::{Instant, interval};
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::MakeWriter;
+
+use crate::destination::{Board, State, Status};
+
+/// How often the table is drawn anew.
+const FRAME: Duration = Duration::from_millis(500);
+
+/// Standard error, shared by the log and the table.
+#[derive(Debug, Clone)]
+pub(super) struct Screen(Arc<Mutex<Lines>>);
+
+#[derive(Debug, Default)]
+struct Lines {
+    terminal: bool,
+    table: String,
+}
+
+impl Screen {
+    /// Takes standard error, and the log with it.
+    pub(super) fn open(level: EnvFilter) -> Self {
+        let terminal = io::stderr().is_terminal();
+        let screen = Screen(Arc::new(Mutex::new(Lines { terminal, table: String::new() })));
+        // Only a program logs; a second one in the same process (a test) leaves things as they are.
+        let _ = tracing_subscriber::fmt()
+            .with_env_filter(level)
+            .with_target(false)
+            .with_ansi(terminal && std::env::var_os("NO_COLOR").is_none())
+            .with_writer(screen.clone())
+            .try_init();
+        screen
+    }
+
+    /// Shows a relay's destinations until dropped.
+    pub(super) async fn show(&self, board: &Board) {
+        if !self.lines().terminal {
+            return std::future::pending().await;
+        }
+        let mut tick = interval(FRAME);
+        loop {
+            tick.tick().await;
+            let width = terminal_size::terminal_size_of(io::stderr()).map_or(80, |(width, _)| usize::from(width.0));
+            let table = table(&board.statuses(), width);
+            self.lines().draw(table);
+        }
+    }
+
+    fn lines(&self) -> MutexGuard<'_, Lines> {
+        self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+}
+
+impl Lines {
+    /// The table again, in the same place.
+    fn draw(&mut self, table: String) {
+        let erase = self.erase();
+        self.table = table;
+        self.put(&format!("{erase}{}", self.table));
+    }
+
+    /// Back to where the table begins, everything below removed.
+    fn erase(&self) -> String {
+        match self.table.lines().count() {
+            0 => String::new(),
+            lines => format!("\x1b[{lines}A\x1b[J"),
+        }
+    }
+
+    /// A terminal that is gone is nobody's loss.
+    fn put(&self, text: &str) {
+        let _ = io::stderr().write_all(text.as_bytes());
+    }
+}
+
+impl<'a> MakeWriter<'a> for Screen {
+    type Writer = Self;
+
+    fn make_writer(&'a self) -> Self {
+        self.clone()
+    }
+}
+
+/// One log line, above the table.
+impl Write for Screen {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        let lines = self.lines();
+        lines.put(&format!("{}{}{}", lines.erase(), String::from_utf8_lossy(line), lines.table));
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        io::stderr().flush()
+    }
+}
+
+/// One line for each destination, no longer than `width`.
+fn table(statuses: &[Status], width: usize) -> String {
+    let mut table = String::new();
+    if statuses.is_empty() {
+        return table;
+    }
+    let name = statuses.iter().map(|s| s.name.chars().count()).max().unwrap_or(0).clamp(11, 32);
+    let head = format!(
+        "{:name$}  {:11} {:>6} {:>9} {:>8} {:>7} {:>6} {:>6}  {}",
+        "DESTINATION", "STATE", "FOR", "SENT", "RATE", "LAG", "DROPS", "RECON", "STREAM, LAST ERROR"
+    );
+    line(&mut table, &head, width);
+    for s in statuses {
+        let stream = s.stream.as_ref().map(ToString::to_string).unwrap_or_default();
+        let retry =
+            s.retry_at.map(|at| format!(" (again in {:.1} s)", at.duration_since(Instant::now()).as_secs_f64()));
+        let error = s.last_error.as_deref().filter(|_| s.state != State::Live).unwrap_or_default();
+        let row = format!(
+            "{:name$.name$}  {:11} {:>6} {:>9} {:>8} {:>7} {:>6} {:>6}  {stream} {error}{}",
+            s.name,
+            s.state,
+            format!("{} s", s.since.elapsed().as_secs()),
+            bytes(s.bytes),
+            format!("{:.1} M", s.bitrate as f64 / 1e6),
+            format!("{} ms", s.lag.as_millis()),
+            s.dropped,
+            s.reconnects,
+            retry.unwrap_or_default(),
+        );
+        line(&mut table, &row, width);
+    }
+    table
+}
+
+fn line(table: &mut String, text: &str, width: usize) {
+    let cut: String = text.trim_end().chars().take(width).collect();
+    let _ = writeln!(table, "{cut}");
+}
+
+fn bytes(n: u64) -> String {
+    match n {
+        0..10_000 => format!("{n} B"),
+        10_000..10_000_000 => format!("{} kB", n / 1000),
+        10_000_000..10_000_000_000 => format!("{} MB", n / 1_000_000),
+        _ => format!("{} GB", n / 1_000_000_000),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_row_says_where_a_destination_stands_in_one_line() {
+        let board = Board::default();
+        board.add(0, "youtube");
+        board.add(1, "a.very.long.host.name.that.does.not.end.example");
+        let expected = [
+            "DESTINATION                       STATE          FOR      SENT",
+            "youtube                           waiting        0 s       0 B",
+            "a.very.long.host.name.that.does.  waiting        0 s       0 B",
+        ];
+        assert_eq!(table(&board.statuses(), 62).lines().collect::<Vec<_>>(), expected);
+        assert_eq!(table(&[], 80), "");
+    }
+
+    #[test]
+    fn sizes_have_at_most_four_digits() {
+        assert_eq!([9_999, 10_000, 9_999_999, 10_000_000].map(bytes), ["9999 B", "10 kB", "9999 kB", "10 MB"]);
+    }
+}
