@@ -25,16 +25,15 @@ pub use target::Template;
 
 use crate::backoff::Backoff;
 use crate::feed::{Feed, Metadata};
-use crate::inbound::random_bytes;
 use crate::limits::{DESTINATION_JOIN, DESTINATION_LAG, DRAIN, STALL, STEP};
 use crate::net::connection::Received;
 use crate::net::watch::TICK;
 use crate::net::{Connection, Network, Watch, connection};
-use crate::rtmp::Secret;
 use crate::rtmp::client::{ClientSession, Event, Target};
 use crate::rtmp::server::Role;
 use crate::rtmp::session::Session;
 use crate::rtmp::url::Url;
+use crate::rtmp::{Secret, handshake};
 use crate::stream::{Join, Log};
 
 /// Not long ago, so that a session does not begin with a burst; and never far behind what is live.
@@ -142,7 +141,7 @@ impl<N: Network> Destination<N> {
             agent: self.agent.clone(),
             chunk_size: self.chunk_size,
         };
-        let session = ClientSession::new(target, &random_bytes(&mut self.random));
+        let session = ClientSession::new(target, &handshake::random(self.random.u64(..)));
         let mut connection: Outbound<N> = Connection::new(stream?, session);
         let mut phase = connection.session.phase();
         let mut deadline = Instant::now() + STEP;

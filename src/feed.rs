@@ -12,9 +12,8 @@ use bytes::Bytes;
 
 use crate::flv::Kind;
 use crate::net::{Filled, Source};
+use crate::rtmp::chunk::DEFAULT_SIZE;
 use crate::rtmp::chunk::writer::{self, Header, Lane};
-use crate::rtmp::chunk::{DEFAULT_SIZE, id};
-use crate::rtmp::message::type_id;
 use crate::stream::cursor::Read;
 use crate::stream::{Cursor, Frame, Join, Log, Preamble};
 
@@ -152,16 +151,7 @@ impl Session {
     /// A message that no other session sends just so.
     fn own(&mut self, kind: Kind, header: Header, payload: &Bytes, put: &mut impl FnMut(Bytes)) {
         self.messages += 1;
-        writer::slices(lane(kind), header, payload, self.chunk_size, put);
-    }
-}
-
-/// Which chunk stream a series goes on: one each, so that nothing else changes what a delta is added to.
-pub fn lane(kind: Kind) -> Lane {
-    match kind {
-        Kind::Audio => Lane { chunk_stream: id::AUDIO, type_id: type_id::AUDIO },
-        Kind::Video => Lane { chunk_stream: id::VIDEO, type_id: type_id::VIDEO },
-        Kind::Data => Lane { chunk_stream: id::DATA, type_id: type_id::DATA },
+        writer::slices(Lane::of(kind), header, payload, self.chunk_size, put);
     }
 }
 

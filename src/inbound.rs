@@ -4,18 +4,17 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use tokio::time::{Instant, timeout_at};
+use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
 use crate::feed::Feed;
 use crate::limits::{HANDSHAKE, REQUEST};
 use crate::net::connection::Error;
 use crate::net::{Connection, Stream};
-use crate::rtmp::handshake::{Random, SIZE};
-use crate::rtmp::server::{Event, Request, Role};
+use crate::rtmp::server::{Event, Request};
 use crate::rtmp::session::{Phase, Session};
-use crate::rtmp::{ServerSession, url};
+use crate::rtmp::{ServerSession, handshake, url};
 use crate::stream::{Directory, Name};
-use crate::{ingest, player};
 
 /// An inbound connection: a server's session, and a feed once it plays.
 pub type Inbound<S> = Connection<S, ServerSession, Feed>;
@@ -27,34 +26,33 @@ pub struct House {
     pub directory: Arc<Directory>,
     /// Who this relay is to others, so that it knows its own streams when they come round.
     pub identity: u64,
+    /// The relay is ending.
+    pub stop: CancellationToken,
 }
 
-/// Serves one connection to its end.
-pub async fn serve<S: Stream>(
-    stream: S,
-    peer: SocketAddr,
-    house: House,
-    mut random: fastrand::Rng,
-) -> Result<(), Error> {
-    let mut connection = Connection::new(stream, ServerSession::new(random_bytes(&mut random)));
+/// What a peer wants, and where.
+#[derive(Debug)]
+pub struct Asked<S> {
+    /// The connection it came on.
+    pub connection: Inbound<S>,
+    /// To accept or reject.
+    pub request: Request,
+    /// The stream it means; none if it cannot be one.
+    pub name: Option<Name>,
+    /// Where it comes from.
+    pub peer: SocketAddr,
+}
+
+/// Waits for a new connection's peer to say what it wants.
+pub async fn ask<S: Stream>(stream: S, peer: SocketAddr, seed: u64) -> Result<Asked<S>, Error> {
+    let mut connection = Connection::new(stream, ServerSession::new(handshake::random(seed)));
     let request = request(&mut connection).await?;
-    let path = url::stream_path(request.app.expose(), request.name.expose());
-    let name = Name::new(&path);
+    let name = Name::new(&url::stream_path(request.app.expose(), request.name.expose()));
     debug!(%peer, role = ?request.role, stream = ?name, "asked");
-    match request.role {
-        Role::Publish => ingest::serve(connection, request, name, peer, &house).await,
-        Role::Play => player::serve(connection, request, name, peer, &house).await,
-    }
+    Ok(Asked { connection, request, name, peer })
 }
 
-/// Random bytes for a handshake. They need not be secret.
-pub fn random_bytes(random: &mut fastrand::Rng) -> Random {
-    let mut bytes = [0; SIZE - 8];
-    random.fill(&mut bytes);
-    bytes
-}
-
-/// Waits for the peer to ask for something, a deadline for each phase.
+/// A deadline for each phase.
 async fn request<S: Stream>(connection: &mut Inbound<S>) -> Result<Request, Error> {
     let opened = Instant::now();
     loop {

@@ -1,32 +1,25 @@
 //! The publisher's side: messages in, frames on the log.
 
-use std::net::SocketAddr;
-
 use tokio::time::timeout;
 use tracing::{info, warn};
 
-use crate::feed::lane;
 use crate::flv::{self, Kind, Role};
-use crate::inbound::{House, Inbound};
+use crate::inbound::{Asked, House, Inbound};
 use crate::limits::{COMMAND_BYTES, KEY_FRAME_WAIT, PUBLISHER_SILENCE};
 use crate::net::Stream;
 use crate::net::connection::Error;
 use crate::rtmp::Message;
-use crate::rtmp::chunk::{DEFAULT_SIZE, writer};
+use crate::rtmp::chunk::DEFAULT_SIZE;
+use crate::rtmp::chunk::writer::{self, Lane};
 use crate::rtmp::command::{Status, code};
-use crate::rtmp::server::{Event, Request};
+use crate::rtmp::server::Event;
 use crate::rtmp::session::Phase;
 use crate::rtmp::timestamp::Timeline;
-use crate::stream::{Frame, Hops, Name, Publication};
+use crate::stream::{Frame, Hops, Publication};
 
 /// Decides on a request to publish, and serves the publisher to its end.
-pub async fn serve<S: Stream>(
-    mut connection: Inbound<S>,
-    request: Request,
-    name: Option<Name>,
-    peer: SocketAddr,
-    house: &House,
-) -> Result<(), Error> {
+pub async fn serve<S: Stream>(asked: Asked<S>, house: &House) -> Result<(), Error> {
+    let Asked { mut connection, request, name, peer } = asked;
     let hops = Hops::parse(&request.agent);
     let granted = match name {
         None => Err(Status::error(code::PUBLISH_BAD_NAME, "This is no stream name")),
@@ -50,7 +43,12 @@ pub async fn serve<S: Stream>(
     let stream = publication.name().clone();
     info!(%stream, %peer, resumed = publication.resumed_at().is_some(), "publishing started");
     let mut ingest = Ingest::new(publication);
-    match ingest.run(&mut connection).await {
+    let ended = tokio::select! {
+        biased;
+        () = house.stop.cancelled() => Ok(()),
+        ended = ingest.run(&mut connection) => ended,
+    };
+    match ended {
         Ok(()) => {
             ingest.publication.end();
             info!(%stream, "publishing stopped");
@@ -165,7 +163,7 @@ impl Ingest {
             self.video = Video::Flowing;
         }
         let delta = self.publication.log().delta(kind, time);
-        let (wire, payload) = writer::shared(lane(kind), delta, message.payload, DEFAULT_SIZE);
+        let (wire, payload) = writer::shared(Lane::of(kind), delta, message.payload, DEFAULT_SIZE);
         let start = match kind {
             Kind::Video => key,
             Kind::Audio => self.video == Video::None,

@@ -1,49 +1,46 @@
 //! A player: it is sent a stream from the newest key frame on, or from the first one to come.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use tokio::time::{interval, sleep};
 use tracing::{debug, info};
 
 use crate::feed::{Feed, Metadata};
-use crate::inbound::{House, Inbound};
+use crate::inbound::{Asked, House, Inbound};
 use crate::limits::{DRAIN, STALL};
 use crate::net::connection::{Error, Received};
 use crate::net::watch::TICK;
 use crate::net::{Stream, Watch};
 use crate::rtmp::chunk::DEFAULT_SIZE;
 use crate::rtmp::command::{Status, code};
-use crate::rtmp::server::{Event, Request};
+use crate::rtmp::server::Event;
 use crate::rtmp::session::Phase;
-use crate::stream::{Join, Name};
+use crate::stream::Join;
 
 /// A player starts with the newest GOP held, however old, and is moved on only when the log has lost what it was at.
 const JOIN: Join = Join { newest_if_within: Duration::MAX, lag_max: Duration::MAX };
 
 /// Serves a player to its end, or the stream's.
-pub async fn serve<S: Stream>(
-    mut connection: Inbound<S>,
-    request: Request,
-    name: Option<Name>,
-    peer: SocketAddr,
-    house: &House,
-) -> Result<(), Error> {
+pub async fn serve<S: Stream>(asked: Asked<S>, house: &House) -> Result<(), Error> {
+    let Asked { mut connection, request, name, peer } = asked;
     let Some(stream) = name else {
         connection.session.reject(request, &Status::error(code::PLAY_NOT_FOUND, "This is no stream name"));
         connection.close().await;
         return Ok(());
     };
     let message_stream = connection.session.accept(request);
-    // The statuses first, then media.
-    while connection.event()?.is_some() {}
     let log = house.directory.log_of(&stream);
     connection.feed(Feed::new(log.clone(), JOIN, message_stream, DEFAULT_SIZE, Metadata::Plain));
     info!(%stream, %peer, "playing started");
+    let drained = async {
+        log.ended().await;
+        sleep(DRAIN).await;
+    };
     let played = tokio::select! {
         biased;
         played = play(&mut connection) => played,
-        () = async { log.ended().await; sleep(DRAIN).await } => Ok(()),
+        () = house.stop.cancelled() => Ok(()),
+        () = drained => Ok(()),
     };
     connection.session.end_of_stream();
     connection.close().await;

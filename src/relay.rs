@@ -15,15 +15,16 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, error, info, warn};
+use tracing::{error, info, warn};
 
 use crate::config::{self, Config};
 use crate::destination::{self, Board, Destination, Row};
 use crate::inbound::{self, House};
 use crate::limits::ACCEPT_REST;
 use crate::net::{Listener, Network};
-use crate::recorder;
+use crate::rtmp::server::Role;
 use crate::stream::{Directory, Log, Name};
+use crate::{ingest, player, recorder};
 
 /// After the word to stop, goodbyes and files have this long.
 const SHUTDOWN: Duration = Duration::from_secs(5);
@@ -83,7 +84,8 @@ impl<N: Network> Relay<N> {
         for (number, route) in config.destinations.iter().enumerate() {
             board.add(number, &route.name);
         }
-        let house = House { directory: Directory::new(config.log), identity: random.u64(..) };
+        let house =
+            House { directory: Directory::new(config.log), identity: random.u64(..), stop: CancellationToken::new() };
         let (tasks, streams) = (JoinSet::new(), BTreeMap::new());
         Ok(Relay { net, config, listener, address, house, board, random, tasks, streams })
     }
@@ -105,7 +107,6 @@ impl<N: Network> Relay<N> {
 
     /// Serves until `shutdown`, then says its goodbyes.
     pub async fn run(mut self, shutdown: CancellationToken) {
-        let stop = CancellationToken::new();
         let directory = self.house.directory.clone();
         let mut expiry: Option<Instant> = None;
         let mut rest: Option<Instant> = None;
@@ -126,11 +127,12 @@ impl<N: Network> Relay<N> {
                 },
             }
             expiry = directory.expire(self.config.grace);
-            self.reconcile(&stop);
+            self.reconcile();
         }
         info!("stopping");
         drop(self.listener);
-        // The streams end, and with them, cleanly, their destinations and recordings.
+        // The streams end, and with them, cleanly, their destinations, players and recordings.
+        self.house.stop.cancel();
         for (_, log) in directory.live() {
             log.end();
         }
@@ -143,16 +145,27 @@ impl<N: Network> Relay<N> {
     }
 
     fn serve(&mut self, stream: N::Stream, peer: SocketAddr) {
-        let (house, random) = (self.house.clone(), self.random.fork());
+        let (house, seed) = (self.house.clone(), self.random.u64(..));
         self.net.spawn(&mut self.tasks, async move {
-            if let Err(error) = inbound::serve(stream, peer, house, random).await {
-                debug!(%peer, "connection ended: {}", explain(&error));
+            let served = async {
+                let asked = tokio::select! {
+                    biased;
+                    () = house.stop.cancelled() => return Ok(()),
+                    asked = inbound::ask(stream, peer, seed) => asked?,
+                };
+                match asked.request.role {
+                    Role::Publish => ingest::serve(asked, &house).await,
+                    Role::Play => player::serve(asked, &house).await,
+                }
+            };
+            if let Err(error) = served.await {
+                info!(%peer, "connection ended: {}", explain(&error));
             }
         });
     }
 
     /// Gives every stream its destinations and recording, and takes them back from those that have ended.
-    fn reconcile(&mut self, stop: &CancellationToken) {
+    fn reconcile(&mut self) {
         let live = self.house.directory.live();
         self.streams.retain(|name, assigned| live.iter().any(|(n, log)| n == name && Arc::ptr_eq(log, &assigned.log)));
         for (name, log) in live {
@@ -162,13 +175,13 @@ impl<N: Network> Relay<N> {
                 self.record(&name, &log);
             }
             for number in 0..self.config.destinations.len() {
-                self.assign(number, &name, &log, stop);
+                self.assign(number, &name, &log);
             }
         }
     }
 
     /// Sends a stream to a destination, unless it is sent there already or somebody else's key is in the way.
-    fn assign(&mut self, number: usize, name: &Name, log: &Arc<Log>, stop: &CancellationToken) {
+    fn assign(&mut self, number: usize, name: &Name, log: &Arc<Log>) {
         let route = &self.config.destinations[number];
         let holder =
             self.streams.iter().find(|(_, assigned)| assigned.sent.contains(&number)).map(|(holder, _)| holder.clone());
@@ -200,7 +213,7 @@ impl<N: Network> Relay<N> {
             row,
             random: self.random.fork(),
         };
-        self.net.spawn(&mut self.tasks, destination.run(stop.clone()));
+        self.net.spawn(&mut self.tasks, destination.run(self.house.stop.clone()));
     }
 
     fn record(&mut self, name: &Name, log: &Arc<Log>) {

@@ -21,7 +21,7 @@ use crate::rtmp::client::{ClientSession, Event, Target};
 use crate::rtmp::server::Role as Part;
 use crate::rtmp::session::{Phase, Session};
 use crate::rtmp::url::Url;
-use crate::rtmp::{Message, Secret};
+use crate::rtmp::{Message, Secret, handshake};
 
 const AGENT: &str = concat!("LNX 9,0,124,2 (compatible; rtmp-relay/", env!("CARGO_PKG_VERSION"), ")");
 
@@ -60,7 +60,7 @@ async fn connect(url: Url, name: Secret) -> Result<Playing> {
         }
     }
     let target = Target { role: Part::Play, url, name, agent: AGENT.to_owned(), chunk_size: DEFAULT_SIZE };
-    let session = ClientSession::new(target, &crate::inbound::random_bytes(&mut fastrand::Rng::new()));
+    let session = ClientSession::new(target, &handshake::random(fastrand::u64(..)));
     Ok(Connection::new(stream.context("cannot connect")?, session))
 }
 

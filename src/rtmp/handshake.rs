@@ -14,6 +14,18 @@ const VERSION: u8 = 3;
 /// The 1528 random bytes of C1 or S1. They need not be secret, only different from connection to connection.
 pub type Random = [u8; SIZE - 8];
 
+/// Such bytes, from a seed.
+pub fn random(seed: u64) -> Random {
+    let mut state = seed | 1;
+    std::array::from_fn(|_| {
+        // Marsaglia's xorshift64.
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state >> 32) as u8
+    })
+}
+
 /// The server's half.
 #[derive(Debug)]
 pub enum Server {

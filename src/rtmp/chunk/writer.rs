@@ -3,8 +3,10 @@
 
 use bytes::{BufMut, Bytes, BytesMut};
 
-use super::EXTENDED;
+use super::{EXTENDED, id};
+use crate::flv::Kind;
 use crate::rtmp::Payload;
+use crate::rtmp::message::type_id;
 
 /// The header of a new message (§5.3.1.2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,6 +29,17 @@ pub struct Lane {
     pub chunk_stream: u8,
     /// Message type id.
     pub type_id: u8,
+}
+
+impl Lane {
+    /// Where a media series goes: one chunk stream each, so that nothing else changes what a delta is added to.
+    pub fn of(kind: Kind) -> Self {
+        match kind {
+            Kind::Audio => Lane { chunk_stream: id::AUDIO, type_id: type_id::AUDIO },
+            Kind::Video => Lane { chunk_stream: id::VIDEO, type_id: type_id::VIDEO },
+            Kind::Data => Lane { chunk_stream: id::DATA, type_id: type_id::DATA },
+        }
+    }
 }
 
 /// A whole message in one buffer. For commands and control.
