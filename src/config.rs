@@ -45,7 +45,7 @@ pub struct Route {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     /// A destination's URL.
-    #[error("destination {number} is not a URL to relay to: {source}")]
+    #[error("destination {number} is not a URL to relay to")]
     Url {
         /// Which of them, from 1.
         number: usize,
@@ -154,8 +154,7 @@ mod tests {
     #[test]
     fn errors_say_which_destination_and_hide_it() {
         let error = |urls: &[&str]| destinations(urls).expect_err("a bad URL").to_string();
-        let said = error(&["rtmp://a/b/c", "CANARY"]);
-        assert_eq!(said, "destination 2 is not a URL to relay to: it does not begin with rtmp://");
+        assert_eq!(error(&["rtmp://a/b/c", "CANARY"]), "destination 2 is not a URL to relay to");
         assert_eq!(
             error(&["rtmp://a/b/c", "rtmp://a/b/d", "rtmp://a/b/c"]),
             "destination 3 is the same as destination 1"

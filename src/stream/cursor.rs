@@ -68,12 +68,10 @@ impl Cursor {
     pub fn read(&mut self, mut visit: impl FnMut(&Frame, bool) -> bool) -> Read {
         let log = self.log.clone();
         let state = log.state();
-        if self.position < state.first || state.age(self.position) > self.lag_max {
-            self.seeking.get_or_insert(state.newest_time());
-        }
-        if self.seeking.is_some() {
+        let behind = self.position < state.first || state.age(self.position) > self.lag_max;
+        if behind || self.seeking.is_some() {
             self.jumped = true;
-            self.seek(&state);
+            self.seek(&state, behind);
         }
         while self.seeking.is_none()
             && let Some(frame) = state.frame(self.position)
@@ -90,9 +88,12 @@ impl Cursor {
         }
     }
 
-    /// Goes to the newest place to start, or to the end if there is none yet.
-    fn seek(&mut self, state: &State) {
-        let start = state.newest_start().filter(|start| *start >= self.position);
+    /// Goes to the next place to start, or the newest where it is behind; to the end if there is none yet.
+    fn seek(&mut self, state: &State, behind: bool) {
+        let start = match behind {
+            true => state.newest_start().filter(|start| *start >= self.position),
+            false => state.next_start(self.position),
+        };
         let to = start.unwrap_or(state.end());
         if self.begun {
             self.skipped += to - self.position;

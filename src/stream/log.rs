@@ -196,6 +196,11 @@ impl State {
         self.starts.back().copied()
     }
 
+    /// The first position from `position` on where decoding may start.
+    pub(super) fn next_start(&self, position: u64) -> Option<u64> {
+        self.starts.get(self.starts.partition_point(|start| *start < position)).copied()
+    }
+
     /// The frame at `position`, while it is held.
     pub(super) fn frame(&self, position: u64) -> Option<&Frame> {
         self.frames.get(usize::try_from(position.checked_sub(self.first)?).ok()?)

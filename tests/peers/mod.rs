@@ -1,0 +1,233 @@
+//! An encoder and a player for tests on real sockets, and a relay to put between them.
+
+#![allow(dead_code, unreachable_pub)] // each test uses a part
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::task::Waker;
+use std::time::Duration;
+
+use bytes::Bytes;
+use rtmp_relay::config::{Config, Route};
+use rtmp_relay::destination::{Board, Template};
+use rtmp_relay::flv::Kind;
+use rtmp_relay::net::connection::{Error, NoSource};
+use rtmp_relay::net::tcp::Tcp;
+use rtmp_relay::net::{Connection, Filled, Source};
+use rtmp_relay::relay::Relay;
+use rtmp_relay::rtmp::chunk::DEFAULT_SIZE;
+use rtmp_relay::rtmp::chunk::writer::{self, Header, Lane};
+use rtmp_relay::rtmp::client::{ClientSession, Event, Target};
+use rtmp_relay::rtmp::server::Role;
+use rtmp_relay::rtmp::url::Url;
+use rtmp_relay::rtmp::{Message, handshake};
+use tokio::net::TcpStream;
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+
+/// Longer than anything takes on the slowest machine.
+pub const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A relay on a free port of this machine. Dropped, it is killed.
+pub struct Server {
+    pub address: SocketAddr,
+    pub board: Board,
+    pub stop: CancellationToken,
+    tasks: JoinSet<()>,
+}
+
+impl Server {
+    /// One that relays to `destinations`, each `(name, address)`, and records to `folder`.
+    pub async fn start(listen: &str, destinations: &[(&str, SocketAddr)], folder: Option<&Path>) -> Server {
+        let route = |(name, address): &(&str, SocketAddr)| Route {
+            name: (*name).to_owned(),
+            url: Template::parse(&format!("rtmp://{address}/live")).unwrap(),
+        };
+        let config = Config {
+            listen: listen.parse().unwrap(),
+            destinations: destinations.iter().map(route).collect(),
+            record_dir: folder.map(Into::into),
+            ..Config::default()
+        };
+        let relay = Relay::bind(Tcp, config, fastrand::Rng::new()).await.unwrap();
+        let (address, board, stop) = (relay.address(), relay.board().clone(), CancellationToken::new());
+        let mut tasks = JoinSet::new();
+        tasks.spawn(relay.run(stop.clone()));
+        Server { address, board, stop, tasks }
+    }
+
+    /// Ends it as SIGKILL would.
+    pub async fn kill(mut self) {
+        self.tasks.shutdown().await;
+    }
+
+    /// Ends it as Ctrl-C would.
+    pub async fn end(mut self) {
+        self.stop.cancel();
+        timeout(PATIENCE, self.tasks.join_next()).await.unwrap();
+    }
+}
+
+fn client(role: Role, url: &str) -> ClientSession {
+    let mut url = Url::parse(url).unwrap();
+    let name = url.name.take().unwrap();
+    let target = Target { role, url, name, agent: "test".to_owned(), chunk_size: DEFAULT_SIZE };
+    ClientSession::new(target, &handshake::random(7))
+}
+
+/// The answer to a request: the message stream, or the code of a refusal.
+async fn answer<M: Source>(connection: &mut Connection<TcpStream, ClientSession, M>) -> Result<u32, String> {
+    let answer = async {
+        loop {
+            while let Some(event) = connection.event().unwrap() {
+                match event {
+                    Event::Started(stream) => return Ok(stream),
+                    Event::Refused(_, status) => return Err(status.code),
+                    Event::Ended(_) | Event::Message(_) => {}
+                }
+            }
+            connection.receive().await.map_err(|e| e.to_string())?;
+        }
+    };
+    timeout(PATIENCE, answer).await.unwrap()
+}
+
+/// Publishes what it is given.
+pub struct Encoder {
+    pub connection: Connection<TcpStream, ClientSession, Hand>,
+    hand: Hand,
+    stream: u32,
+}
+
+impl Encoder {
+    pub async fn publish(server: SocketAddr, name: &str) -> Result<Encoder, String> {
+        let stream = TcpStream::connect(server).await.unwrap();
+        stream.set_nodelay(true).unwrap();
+        let session = client(Role::Publish, &format!("rtmp://{server}/{name}"));
+        let mut connection = Connection::new(stream, session);
+        let stream = answer(&mut connection).await?;
+        let hand = Hand::default();
+        connection.feed(hand.clone());
+        let mut encoder = Encoder { connection, hand, stream };
+        encoder.turn().await;
+        Ok(encoder)
+    }
+
+    /// Headers of an H.264 and AAC stream.
+    pub async fn headers(&mut self) {
+        self.send(Kind::Audio, 0, b"\xaf\x00\x11\x90").await;
+        self.send(Kind::Video, 0, b"\x17\x00\x00\x00\x00\x01header").await;
+    }
+
+    pub async fn send(&mut self, kind: Kind, time: u32, payload: &[u8]) {
+        let message =
+            writer::message(Lane::of(kind), Header::Start { time, stream: self.stream }, payload, DEFAULT_SIZE);
+        self.hand.put(message);
+        self.turn().await;
+    }
+
+    /// Lets the connection send.
+    async fn turn(&mut self) {
+        let _ = timeout(Duration::from_micros(1), self.connection.receive()).await;
+        let _ = self.connection.event();
+    }
+
+    /// Says goodbye.
+    pub async fn end(mut self) {
+        self.connection.session.finish();
+        self.connection.close().await;
+    }
+}
+
+/// Key frames and others of H.264, told apart by a number.
+pub fn video(key: bool, number: usize) -> Vec<u8> {
+    format!("{}\x01\0\0\0frame {number}", if key { '\x17' } else { '\x27' }).into_bytes()
+}
+
+/// Plays and keeps what it gets.
+pub struct Player {
+    connection: Connection<TcpStream, ClientSession, NoSource>,
+}
+
+impl Player {
+    pub async fn play(server: SocketAddr, name: &str) -> Player {
+        let stream = TcpStream::connect(server).await.unwrap();
+        let mut connection = Connection::new(stream, client(Role::Play, &format!("rtmp://{server}/{name}")));
+        answer(&mut connection).await.unwrap();
+        Player { connection }
+    }
+
+    /// The next message; `None` once the stream has ended.
+    pub async fn next(&mut self) -> Option<Message> {
+        let next = async {
+            loop {
+                while let Some(event) = self.connection.event().unwrap() {
+                    match event {
+                        Event::Message(message) => return Some(message),
+                        Event::Ended(_) => return None,
+                        Event::Started(_) | Event::Refused(..) => {}
+                    }
+                }
+                match self.connection.receive().await {
+                    Ok(_) => {}
+                    Err(Error::Closed { .. }) => return None,
+                    Err(error) => panic!("{error}"),
+                }
+            }
+        };
+        timeout(PATIENCE, next).await.expect("something to play")
+    }
+
+    /// Everything to the end: kind, time and payload.
+    pub async fn rest(&mut self) -> Vec<(u8, u32, Vec<u8>)> {
+        let mut all = Vec::new();
+        while let Some(m) = self.next().await {
+            all.push((m.type_id, m.timestamp, m.payload.to_vec()));
+        }
+        all
+    }
+}
+
+/// A source filled by hand.
+#[derive(Clone, Default)]
+pub struct Hand(Arc<Mutex<(VecDeque<Bytes>, Option<Waker>)>>);
+
+impl Hand {
+    fn put(&self, message: Bytes) {
+        let waker = {
+            let mut held = self.0.lock().unwrap();
+            held.0.push_back(message);
+            held.1.clone()
+        };
+        waker.unwrap().wake();
+    }
+}
+
+impl Source for Hand {
+    fn fill(&mut self, _: usize, put: &mut dyn FnMut(Bytes)) -> Filled {
+        match self.0.lock().unwrap().0.pop_front() {
+            Some(message) => {
+                put(message);
+                Filled::Some
+            }
+            None => Filled::Level,
+        }
+    }
+
+    fn wake(&mut self, waker: Waker) {
+        self.0.lock().unwrap().1 = Some(waker);
+    }
+}
+
+/// Waits until `ready` says so.
+pub async fn until(what: &str, mut ready: impl FnMut() -> bool) {
+    let wait = async {
+        while !ready() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    timeout(PATIENCE, wait).await.unwrap_or_else(|_| panic!("waited in vain: {what}"));
+}

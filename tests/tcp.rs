@@ -1,0 +1,176 @@
+//! Relays on real sockets.
+
+#![allow(missing_docs, clippy::unwrap_used)]
+
+use std::io::{Read, Write};
+use std::time::{Duration, Instant};
+
+use rtmp_relay::destination::State;
+use rtmp_relay::flv::{Kind, file};
+
+mod peers;
+
+use peers::{Encoder, PATIENCE, Player, Server, until, video};
+
+const ANYWHERE: &str = "127.0.0.1:0";
+
+#[tokio::test]
+async fn a_player_that_joins_in_mid_gop_has_its_key_frame_within_300_ms() {
+    let server = Server::start(ANYWHERE, &[], None).await;
+    let mut encoder = Encoder::publish(server.address, "live/show").await.unwrap();
+    encoder.headers().await;
+    for n in 0..50 {
+        encoder.send(Kind::Video, 33 * n as u32, &video(n % 60 == 0, n)).await;
+    }
+    let asked = Instant::now();
+    let mut player = Player::play(server.address, "live/show").await;
+    let mut got = Vec::new();
+    while got.len() < 3 {
+        got.push(player.next().await.unwrap().payload.to_vec());
+    }
+    let took = asked.elapsed();
+    assert_eq!(got[2], video(true, 0), "audio header, video header, key frame");
+    assert!(took < Duration::from_millis(300), "{took:?}");
+}
+
+#[tokio::test]
+async fn a_second_publisher_is_refused_and_the_first_one_goes_on() {
+    let server = Server::start(ANYWHERE, &[], None).await;
+    let mut first = Encoder::publish(server.address, "live/show").await.unwrap();
+    let mut player = Player::play(server.address, "live/show").await;
+    first.headers().await;
+    for n in 0..20 {
+        // Each of them asks for releaseStream and FCPublish first.
+        let refused = Encoder::publish(server.address, "live/show?token=x").await.map(|_| ()).unwrap_err();
+        assert_eq!(refused, "NetStream.Publish.BadName");
+        first.send(Kind::Video, 33 * n, &video(n == 0, n as usize)).await;
+    }
+    first.end().await;
+    let played: Vec<_> = player.rest().await.into_iter().map(|(.., payload)| payload).skip(2).collect();
+    assert_eq!(played, (0..20).map(|n| video(n == 0, n)).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn destinations_receive_the_same_stream_and_one_that_is_killed_comes_back() {
+    let sinks = [
+        Server::start(ANYWHERE, &[], None).await,
+        Server::start(ANYWHERE, &[], None).await,
+        Server::start(ANYWHERE, &[], None).await,
+    ];
+    let names = ["a", "b", "c"];
+    let destinations: Vec<_> = names.into_iter().zip(sinks.iter().map(|s| s.address)).collect();
+    let relay = Server::start(ANYWHERE, &destinations, None).await;
+    let mut players = Vec::new();
+    for sink in &sinks {
+        players.push(Player::play(sink.address, "live/show").await);
+    }
+    let mut encoder = Encoder::publish(relay.address, "live/show").await.unwrap();
+    let live = |count: usize| relay.board.statuses().iter().filter(|s| s.state == State::Live).count() == count;
+    until("three are live", || live(3)).await;
+    encoder.headers().await;
+    let mut n = 0;
+    let mut frames = async |encoder: &mut Encoder, count: usize| {
+        for _ in 0..count {
+            encoder.send(Kind::Video, 33 * n as u32, &video(n % 30 == 0, n)).await;
+            encoder.send(Kind::Audio, 33 * n as u32, format!("\u{2f}sound {n}").as_bytes()).await;
+            n += 1;
+        }
+    };
+    frames(&mut encoder, 100).await;
+    let [a, b, c] = sinks;
+    let address = c.address;
+    c.kill().await;
+    until("one is gone", || live(2)).await;
+    frames(&mut encoder, 100).await;
+    let c = Server::start(&address.to_string(), &[], None).await;
+    let mut back = Player::play(address, "live/show").await;
+    until("it is back", || live(3)).await;
+    frames(&mut encoder, 100).await;
+    encoder.end().await;
+
+    players.pop();
+    let untouched = [players[0].rest().await, players[1].rest().await];
+    assert_eq!(untouched[0].len(), 2 + 600);
+    assert_eq!(untouched[0], untouched[1]);
+    let payloads = |all: &[(u8, u32, Vec<u8>)]| all.iter().map(|(.., payload)| payload.clone()).collect::<Vec<_>>();
+    let (sent, back) = (payloads(&untouched[0]), payloads(&back.rest().await));
+    assert_eq!(back[..2], sent[..2], "headers first");
+    assert_eq!(&back[2][..5], b"\x17\x01\0\0\0", "then a key frame");
+    assert!(back.len() > 100 && sent.ends_with(&back[2..]), "then everything that was sent, to the end");
+    let status = relay.board.statuses().into_iter().find(|s| s.name == "c").unwrap();
+    assert_eq!(status.reconnects, 1);
+    drop((a, b, c));
+}
+
+#[tokio::test]
+async fn garbage_ends_its_own_connection_only() {
+    let server = Server::start(ANYWHERE, &[], None).await;
+    let mut encoder = Encoder::publish(server.address, "live/show").await.unwrap();
+    let mut player = Player::play(server.address, "live/show").await;
+    encoder.headers().await;
+    for n in 0..50 {
+        let address = server.address;
+        let garbage = std::thread::spawn(move || {
+            let mut random = fastrand::Rng::with_seed(n);
+            let mut socket = std::net::TcpStream::connect(address).unwrap();
+            let mut bytes = vec![3; 3073];
+            bytes.resize(3073 + random.usize(..5000), 0);
+            random.fill(&mut bytes[1..]);
+            bytes.truncate(random.usize(..bytes.len()));
+            let _ = socket.write_all(&bytes);
+            socket.shutdown(std::net::Shutdown::Write).unwrap();
+            let _ = socket.read_to_end(&mut Vec::new());
+        });
+        encoder.send(Kind::Video, 33 * n as u32, &video(n == 0, n as usize)).await;
+        tokio::task::spawn_blocking(move || garbage.join().unwrap()).await.unwrap();
+    }
+    encoder.end().await;
+    assert_eq!(player.rest().await.len(), 2 + 50);
+}
+
+#[tokio::test]
+async fn a_recording_has_every_frame_and_its_duration_and_is_whole_at_every_moment() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(ANYWHERE, &[], Some(folder.path())).await;
+    let mut encoder = Encoder::publish(server.address, "live/CANARY").await.unwrap();
+    encoder.headers().await;
+    for n in 0..100 {
+        encoder.send(Kind::Video, 40 * n as u32, &video(n % 50 == 0, n)).await;
+    }
+    let path = || std::fs::read_dir(folder.path()).unwrap().next().map(|e| e.unwrap().path());
+    let tags = || {
+        let mut reader = file::Reader::new();
+        reader.push(&path().map(|p| std::fs::read(p).unwrap()).unwrap_or_default());
+        std::iter::from_fn(move || reader.read_tag().unwrap()).collect::<Vec<_>>()
+    };
+    // While it is being written, as after a crash: everything up to the last second is there.
+    until("the file has all frames", || tags().len() == 3 + 100).await;
+    encoder.end().await;
+    server.end().await;
+    let tags = tags();
+    assert_eq!(tags[3].payload, video(true, 0));
+    assert_eq!((tags[102].timestamp, &tags[102].payload[..]), (3960, &video(false, 99)[..]));
+    let path = path().unwrap();
+    let bytes = std::fs::read(&path).unwrap();
+    let number = |at: u64| f64::from_be_bytes(bytes[at as usize..at as usize + 8].try_into().unwrap());
+    assert_eq!((number(file::DURATION_AT), number(file::FILE_SIZE_AT)), (4.0, bytes.len() as f64));
+    let name = path.file_name().unwrap().to_string_lossy().into_owned();
+    assert!(name.contains("Z_live_") && !name.contains("CANARY"), "{name}");
+}
+
+#[tokio::test]
+async fn shutdown_says_goodbye_to_everybody_and_does_not_wait_for_a_publisher() {
+    let sink = Server::start(ANYWHERE, &[], None).await;
+    let relay = Server::start(ANYWHERE, &[("sink", sink.address)], None).await;
+    let mut player = Player::play(sink.address, "live/show").await;
+    let mut encoder = Encoder::publish(relay.address, "live/show").await.unwrap();
+    encoder.headers().await;
+    encoder.send(Kind::Video, 0, &video(true, 0)).await;
+    assert_eq!(player.next().await.unwrap().type_id, 8);
+    let asked = Instant::now();
+    relay.end().await;
+    assert!(asked.elapsed() < Duration::from_secs(4), "{:?}", asked.elapsed());
+    // A clean end: the sink's own stream ends at once, without a grace period.
+    assert_eq!(tokio::time::timeout(PATIENCE, player.rest()).await.unwrap().len(), 2);
+    assert!(asked.elapsed() < Duration::from_secs(8));
+}

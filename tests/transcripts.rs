@@ -1,0 +1,123 @@
+//! Recordings of real programs, heard by our server's session: every page in `snapshots/` is what one connection was about.
+//!
+//! A publisher has three pages. Its dialogue: what was said and answered. Its chunks: how its first bytes were cut. Its
+//! recording: what an FLV file of it holds.
+
+#![allow(missing_docs, clippy::unwrap_used)]
+
+mod support;
+
+use std::collections::BTreeSet;
+use std::fs;
+
+use rtmp_relay::net::connection;
+use rtmp_relay::rtmp::session::Session;
+use support::chunks::{self, Chunks};
+use support::dialogue;
+use support::flv;
+use support::hex::hex;
+use support::recording::{HANDSHAKE, Recording, fixture};
+use support::server;
+
+#[test]
+fn obs_29_publishes() {
+    publishes("obs/29-publish", "obs_29_publish");
+}
+
+#[test]
+fn ffmpeg_5_1_publishes() {
+    publishes("ffmpeg/5.1-publish", "ffmpeg_5_1_publish");
+}
+
+#[test]
+fn gstreamer_1_22_publishes() {
+    publishes("gst/1.22-publish", "gst_1_22_publish");
+}
+
+#[test]
+fn ffplay_5_1_plays() {
+    plays("ffmpeg/5.1-play", "ffplay_5_1_play");
+}
+
+#[test]
+fn gstreamer_1_22_plays() {
+    plays("gst/1.22-play", "gst_1_22_play");
+}
+
+#[test]
+fn vlc_3_0_plays() {
+    plays("vlc/3.0-play", "vlc_3_0_play");
+}
+
+#[test]
+fn what_is_no_rtmp_is_refused_with_its_reason() {
+    let mut files: Vec<_> = fs::read_dir(fixture("malformed")).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    let lines: Vec<_> = files
+        .iter()
+        .map(|file| {
+            let bytes = hex(&fs::read_to_string(file).unwrap());
+            let (name, end) = (file.file_stem().unwrap().to_str().unwrap(), ending(&bytes));
+            assert_eq!(end.1, at_once(&bytes), "{name}: what is wrong does not depend on how it arrives");
+            format!("{name:<44} → {}", end.0)
+        })
+        .collect();
+    assert!(lines.len() >= 10, "{lines:?}");
+    page("malformed", &(lines.join("\n") + "\n"));
+}
+
+fn publishes(recording: &str, name: &str) {
+    let recording = Recording::load(recording);
+    let dialogue = dialogue(&recording, name);
+
+    let media: Vec<_> = dialogue.said.iter().filter(|said| [8, 9, 18].contains(&said.type_id)).collect();
+    assert_eq!(dialogue.handed.len(), media.len(), "every message of the publisher is handed on");
+    for (ours, theirs) in dialogue.handed.iter().zip(media) {
+        assert_eq!((ours.timestamp, ours.type_id, ours.stream), (theirs.time, theirs.type_id, theirs.msid));
+        assert!(ours.payload[..] == theirs.payload, "the payload at {} ms", theirs.time);
+    }
+    let file = flv::record(dialogue.handed);
+    page(&format!("{name}_recording"), &flv::table(&file, 30, 5));
+}
+
+fn plays(recording: &str, name: &str) {
+    let dialogue = dialogue(&Recording::load(recording), name);
+    assert!(dialogue.handed.is_empty(), "a player sends no media");
+}
+
+/// The two pages that every client has, and the laws that hold for all of them.
+fn dialogue(recording: &Recording, name: &str) -> dialogue::Dialogue {
+    let dialogue = dialogue::with(recording);
+    page(&format!("{name}_dialogue"), &dialogue.page);
+    page(&format!("{name}_chunks"), &chunks::table(Chunks::new(&recording.bytes, HANDSHAKE), 60));
+
+    // nginx-rtmp closes on chunk stream ids from 32 on, others from 64 on.
+    let ours: BTreeSet<_> = Chunks::new(&dialogue.replies, 0).map(|chunk| chunk.csid).collect();
+    assert!(ours.iter().all(|csid| (2..32).contains(csid)), "{ours:?}");
+    dialogue
+}
+
+/// How a connection of which this is every byte ends: as it is logged, and the protocol error alone. Byte by byte, so that
+/// the phase is the one in which the last of them came.
+fn ending(bytes: &[u8]) -> (String, Option<String>) {
+    let mut session = server::session();
+    for byte in bytes {
+        let phase = session.phase();
+        if let Err(source) = server::hear(&mut session, &[*byte], &mut Vec::new()) {
+            let why = source.to_string();
+            return (format!("{}: {why}", connection::Error::Protocol { phase, source }), Some(why));
+        }
+    }
+    (connection::Error::Closed { phase: session.phase() }.to_string(), None)
+}
+
+fn at_once(bytes: &[u8]) -> Option<String> {
+    let heard = server::hear(&mut server::session(), bytes, &mut Vec::new());
+    heard.err().map(|error| error.to_string())
+}
+
+fn page(name: &str, text: &str) {
+    let mut settings = insta::Settings::clone_current();
+    settings.set_omit_expression(true);
+    settings.bind(|| insta::assert_snapshot!(name, text));
+}
