@@ -118,7 +118,8 @@ async fn garbage_ends_its_own_connection_only() {
             random.fill(&mut bytes[1..]);
             bytes.truncate(random.usize(..bytes.len()));
             let _ = socket.write_all(&bytes);
-            socket.shutdown(std::net::Shutdown::Write).unwrap();
+            // The relay may have closed it before.
+            let _ = socket.shutdown(std::net::Shutdown::Write);
             let _ = socket.read_to_end(&mut Vec::new());
         });
         encoder.send(Kind::Video, 33 * n as u32, &video(n == 0, n as usize)).await;

@@ -1,1 +1,36 @@
-//! sim
+//! Whole relays on a simulated network: the product as it is, in front of peers that do what a scenario says, with time that
+//! passes only when told to, and one seed for all that is random.
+//!
+//! ```text
+//!  tests/chain.rs …  ─►  World  ─►  turmoil: hosts, links, ticks
+//!     one scenario a file │  └─► Trace: everybody's log, with simulated time
+//!                         ├─► Relay<Turmoil>: the product
+//!                         └─► peers: encoders, players, servers
+//! ```
+//!
+//! | module | noun |
+//! |---|---|
+//! | [`net`] | the simulated network behind the product's doors |
+//! | [`peer`] | encoders, players and servers, and what they remember |
+//! | [`world`] | hosts, links, one seed |
+//! | [`trace`] | what has happened |
+//! | [`laws`] | what has to be so |
+
+pub mod laws;
+pub mod net;
+pub mod peer;
+pub mod trace;
+pub mod world;
+
+pub use peer::{Act, Answer, Media, Session, Tape};
+pub use world::{World, ms, secs};
+
+#[cfg(test)]
+mod tests {
+    /// Without it an unbiased `select!` differs from run to run, and a panic in a task is swallowed. `RUSTFLAGS` in the
+    /// environment displaces what `.cargo/config.toml` says.
+    #[test]
+    fn this_is_built_with_tokio_unstable() {
+        assert!(cfg!(tokio_unstable), "build with --cfg tokio_unstable");
+    }
+}
