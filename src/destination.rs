@@ -43,7 +43,7 @@ pub const JOIN: Join = Join { newest_if_within: DESTINATION_JOIN, lag_max: DESTI
 const STABLE: Duration = Duration::from_secs(10);
 
 /// No bytes have left for this long: no longer `live`.
-const QUIET: Duration = Duration::from_secs(3);
+const QUIET: Duration = Duration::from_secs(2);
 
 /// A stream on its way to one server.
 #[derive(Debug)]
@@ -76,9 +76,10 @@ impl<N: Network> Destination<N> {
     pub async fn run(mut self, stop: CancellationToken) {
         let mut backoff = Backoff::new(self.random.fork());
         let log = self.log.clone();
+        let mut said = String::new();
         loop {
             self.row.update(|s| {
-                s.enter(State::Connecting);
+                s.enter(State::Connecting, None);
                 s.attempts += 1;
             });
             // Until it is live, the end of the stream ends an attempt at once; from then on the feed tells it.
@@ -92,6 +93,7 @@ impl<N: Network> Destination<N> {
                 Err(error) => Err(error),
                 Ok((connection, message_stream)) => {
                     let since = Instant::now();
+                    said.clear();
                     let ended = self.publish(connection, message_stream, &stop).await;
                     if since.elapsed() >= STABLE {
                         backoff.reset();
@@ -103,12 +105,12 @@ impl<N: Network> Destination<N> {
             let class = error.class();
             let wait = backoff.next(class.cap());
             let text = error.explain();
-            warn!(destination = %self.row.name(), class = %class, retry_in = ?wait, "destination lost: {text}");
-            self.row.update(|s| {
-                s.enter(class.state());
-                s.last_error = Some(text);
-                s.retry_at = Some(Instant::now() + wait);
-            });
+            // Said once, and again when it changes: a server can be away all night.
+            if said != text {
+                warn!(destination = %self.row.name(), class = %class, retry_in = ?wait, "destination lost: {text}");
+                said.clone_from(&text);
+            }
+            self.row.update(|s| s.failed(class.state(), text, wait));
             tokio::select! {
                 biased;
                 () = stop.cancelled() => return,
@@ -183,7 +185,7 @@ impl<N: Network> Destination<N> {
         });
         match ended {
             Ok(()) => {
-                self.row.update(|s| s.enter(State::Draining));
+                self.row.update(|s| s.enter(State::Draining, None));
                 connection.session.finish();
                 connection.close().await;
                 info!(destination = %self.row.name(), "destination ended");
@@ -233,11 +235,16 @@ impl<N: Network> Destination<N> {
                     if connection.sent() != last.0 {
                         last = (connection.sent(), now);
                     }
-                    let quiet = now - last.1 >= QUIET;
+                    let trouble = match now - last.1 >= QUIET {
+                        false => None,
+                        true if connection.is_blocked() => Some("the server takes nothing"),
+                        true => Some("nothing comes from the encoder"),
+                    };
                     let stats = connection.source(Feed::stats).unwrap_or_default();
                     self.row.update(|s| {
                         s.count(last.0, stats);
-                        s.enter(if quiet { State::Degraded } else { State::Live });
+                        let state = if trouble.is_some() { State::Degraded } else { State::Live };
+                        s.enter(state, trouble.map(str::to_owned));
                     });
                 }
             }

@@ -41,6 +41,8 @@ pub struct Status {
     pub state: State,
     /// … and since when.
     pub since: Instant,
+    /// Why it stands there, where that needs a word.
+    pub reason: Option<String>,
     /// The last error in words. It stays after a recovery.
     pub last_error: Option<String>,
     /// When the next attempt is due, if it waits for one.
@@ -75,6 +77,7 @@ impl Status {
             stream: None,
             state: State::Waiting,
             since: now,
+            reason: None,
             last_error: None,
             retry_at: None,
             attempts: 0,
@@ -97,18 +100,26 @@ impl Status {
     }
 
     /// Changes the state; staying in one keeps its beginning.
-    pub(super) fn enter(&mut self, state: State) {
+    pub(super) fn enter(&mut self, state: State, reason: Option<String>) {
         if self.state != state {
             self.state = state;
             self.since = Instant::now();
         }
+        self.reason = reason;
         self.retry_at = None;
+    }
+
+    /// The attempt or the session has failed; the next attempt is due after `wait`.
+    pub(super) fn failed(&mut self, state: State, reason: String, wait: Duration) {
+        self.last_error = Some(reason.clone());
+        self.enter(state, Some(reason));
+        self.retry_at = Some(Instant::now() + wait);
     }
 
     /// The server has accepted the stream.
     pub(super) fn session_began(&mut self) {
         let now = Instant::now();
-        self.enter(State::Live);
+        self.enter(State::Live, None);
         self.reconnects += u64::from(self.sessions > 0);
         self.sessions += 1;
         self.connected_since = Some(now);
@@ -217,10 +228,7 @@ impl Row {
 
     /// Says why nothing is tried.
     pub fn block(&self, reason: String) {
-        self.update(|s| {
-            s.enter(State::Blocked);
-            s.last_error = Some(reason);
-        });
+        self.update(|s| s.enter(State::Blocked, Some(reason)));
     }
 }
 
@@ -232,7 +240,7 @@ impl Drop for Row {
         } else {
             let mut status = lock(&self.status);
             status.stream = None;
-            status.enter(State::Waiting);
+            status.enter(State::Waiting, None);
         }
     }
 }
