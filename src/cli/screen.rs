@@ -9,7 +9,7 @@ use tokio::time::{Instant, interval};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
 
-use crate::destination::{Board, State, Status};
+use crate::destination::{Board, Status};
 
 /// How often the table is drawn anew.
 const FRAME: Duration = Duration::from_millis(500);
@@ -110,16 +110,15 @@ fn table(statuses: &[Status], width: usize) -> String {
     let name = statuses.iter().map(|s| s.name.chars().count()).max().unwrap_or(0).clamp(11, 32);
     let head = format!(
         "{:name$}  {:11} {:>6} {:>9} {:>8} {:>7} {:>6} {:>6}  {}",
-        "DESTINATION", "STATE", "FOR", "SENT", "RATE", "LAG", "DROPS", "RECON", "STREAM, LAST ERROR"
+        "DESTINATION", "STATE", "FOR", "SENT", "RATE", "LAG", "DROPS", "RECON", "STREAM, REASON"
     );
     line(&mut table, &head, width);
     for s in statuses {
         let stream = s.stream.as_ref().map(ToString::to_string).unwrap_or_default();
-        let retry =
-            s.retry_at.map(|at| format!(" (again in {:.1} s)", at.duration_since(Instant::now()).as_secs_f64()));
-        let error = s.last_error.as_deref().filter(|_| s.state != State::Live).unwrap_or_default();
+        let retry = s.retry_at.map(|at| format!("again in {:.1} s: ", at.duration_since(Instant::now()).as_secs_f64()));
+        let reason = s.reason.as_deref().unwrap_or_default();
         let row = format!(
-            "{:name$.name$}  {:11} {:>6} {:>9} {:>8} {:>7} {:>6} {:>6}  {stream} {error}{}",
+            "{:name$.name$}  {:11} {:>6} {:>9} {:>8} {:>7} {:>6} {:>6}  {stream}  {}{reason}",
             s.name,
             s.state,
             format!("{} s", s.since.elapsed().as_secs()),
