@@ -11,8 +11,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::{Instant, interval, sleep, timeout};
-use tokio_util::sync::CancellationToken;
+use tokio::time::{Instant, interval, sleep, timeout, timeout_at};
 use tracing::{info, warn};
 
 pub mod error;
@@ -72,8 +71,8 @@ pub struct Destination<N> {
 pub type Outbound<N> = Connection<<N as Network>::Stream, ClientSession, Feed>;
 
 impl<N: Network> Destination<N> {
-    /// Publishes the stream until it ends or `stop` is called.
-    pub async fn run(mut self, stop: CancellationToken) {
+    /// Publishes the stream until it ends.
+    pub async fn run(mut self) {
         let mut backoff = Backoff::new(self.random.fork());
         let log = self.log.clone();
         let mut said = String::new();
@@ -85,7 +84,6 @@ impl<N: Network> Destination<N> {
             // Until it is live, the end of the stream ends an attempt at once; from then on the feed tells it.
             let connected = tokio::select! {
                 biased;
-                () = stop.cancelled() => return,
                 () = log.ended() => return,
                 connected = self.connect() => connected,
             };
@@ -94,7 +92,7 @@ impl<N: Network> Destination<N> {
                 Ok((connection, message_stream)) => {
                     let since = Instant::now();
                     said.clear();
-                    let ended = self.publish(connection, message_stream, &stop).await;
+                    let ended = self.publish(connection, message_stream).await;
                     if since.elapsed() >= STABLE {
                         backoff.reset();
                     }
@@ -113,7 +111,6 @@ impl<N: Network> Destination<N> {
             self.row.update(|s| s.failed(class.state(), text, wait));
             tokio::select! {
                 biased;
-                () = stop.cancelled() => return,
                 () = log.ended() => return,
                 () = sleep(wait) => {}
             }
@@ -163,22 +160,17 @@ impl<N: Network> Destination<N> {
                 deadline = Instant::now() + STEP;
             }
             let late = |_| connection::Error::TimedOut { phase };
-            tokio::time::timeout_at(deadline, connection.receive()).await.map_err(late)??;
+            timeout_at(deadline, connection.receive()).await.map_err(late)??;
         }
     }
 
     /// Sends the stream until it ends (`Ok`) or the session does.
-    pub async fn publish(
-        &mut self,
-        mut connection: Outbound<N>,
-        stream: u32,
-        stop: &CancellationToken,
-    ) -> Result<(), Error> {
+    pub async fn publish(&mut self, mut connection: Outbound<N>, stream: u32) -> Result<(), Error> {
         let metadata = Metadata::SetDataFrame;
         connection.feed(Feed::new(self.log.clone(), self.join, stream, self.chunk_size, metadata));
         self.row.update(Status::session_began);
-        info!(destination = %self.row.name(), "destination live");
-        let ended = self.send(&mut connection, stop).await;
+        info!(destination = %self.row.name(), stream = ?self.row.status().stream, "destination live");
+        let ended = self.send(&mut connection).await;
         self.row.update(|s| {
             s.count(connection.sent(), connection.source(Feed::stats).unwrap_or_default());
             s.session_ended();
@@ -198,17 +190,13 @@ impl<N: Network> Destination<N> {
         }
     }
 
-    async fn send(&mut self, connection: &mut Outbound<N>, stop: &CancellationToken) -> Result<(), Error> {
+    async fn send(&mut self, connection: &mut Outbound<N>) -> Result<(), Error> {
         let mut watch = Watch::default();
         let mut tick = interval(TICK);
         let mut last = (connection.sent(), Instant::now());
         let log = self.log.clone();
         let over = async {
-            tokio::select! {
-                biased;
-                () = log.ended() => {}
-                () = stop.cancelled() => {}
-            }
+            log.ended().await;
             sleep(DRAIN).await;
         };
         tokio::pin!(over);

@@ -29,6 +29,7 @@
 //! | [`config`], [`limits`] | what it is told, and what it allows |
 
 pub mod backoff;
+pub mod causes;
 pub mod cli;
 pub mod config;
 pub mod destination;

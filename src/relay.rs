@@ -24,7 +24,7 @@ use crate::limits::ACCEPT_REST;
 use crate::net::{Listener, Network};
 use crate::rtmp::server::Role;
 use crate::stream::{Directory, Log, Name};
-use crate::{ingest, player, recorder};
+use crate::{causes, ingest, player, recorder};
 
 /// After the word to stop, goodbyes and files have this long.
 const SHUTDOWN: Duration = Duration::from_secs(5);
@@ -159,7 +159,7 @@ impl<N: Network> Relay<N> {
                 }
             };
             if let Err(error) = served.await {
-                info!(%peer, "connection ended: {}", explain(&error));
+                info!(%peer, "connection ended: {}", causes::in_one_line(&error));
             }
         });
     }
@@ -213,7 +213,7 @@ impl<N: Network> Relay<N> {
             row,
             random: self.random.fork(),
         };
-        self.net.spawn(&mut self.tasks, destination.run(self.house.stop.clone()));
+        self.net.spawn(&mut self.tasks, destination.run());
     }
 
     fn record(&mut self, name: &Name, log: &Arc<Log>) {
@@ -231,15 +231,4 @@ fn report(ended: Result<(), tokio::task::JoinError>) {
     {
         error!("a task has panicked: {failed}");
     }
-}
-
-/// An error and its causes in one line.
-fn explain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
 }

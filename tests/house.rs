@@ -7,21 +7,22 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Each room and the rooms it may use. `limits` is open to all.
-const MAY_USE: [(&str, &[&str]); 16] = [
+const MAY_USE: [(&str, &[&str]); 17] = [
     ("rtmp", &["flv"]),
     ("flv", &["rtmp"]),
     ("stream", &["flv"]),
     ("net", &["rtmp"]),
     ("backoff", &[]),
     ("limits", &[]),
+    ("causes", &[]),
     ("feed", &["stream", "rtmp", "flv", "net"]),
     ("inbound", &["stream", "rtmp", "net", "feed"]),
     ("ingest", &["stream", "rtmp", "flv", "net", "inbound"]),
     ("player", &["stream", "rtmp", "net", "inbound", "feed"]),
-    ("destination", &["stream", "rtmp", "net", "feed", "backoff"]),
+    ("destination", &["stream", "rtmp", "net", "feed", "backoff", "causes"]),
     ("recorder", &["stream", "rtmp", "flv", "net"]),
     ("config", &["stream", "rtmp", "destination"]),
-    ("relay", &["stream", "rtmp", "net", "config", "inbound", "ingest", "player", "destination", "recorder"]),
+    ("relay", &["stream", "rtmp", "net", "config", "inbound", "ingest", "player", "destination", "recorder", "causes"]),
     ("cli", &["stream", "rtmp", "flv", "net", "config", "relay", "destination", "ingest"]),
     ("lib", &[]),
 ];

@@ -69,8 +69,7 @@ where
         () = stop.cancelled() => return Ok(0),
         connected = destination.connect() => connected.map_err(said)?,
     };
-    let never = CancellationToken::new();
-    let published = destination.publish(connection, message_stream, &never);
+    let published = destination.publish(connection, message_stream);
     tokio::pin!(published);
     let pace = Pace { start: Instant::now(), speed, board: &board, stop: &stop };
     tokio::select! {

@@ -5,6 +5,7 @@ use std::io;
 use std::time::Duration;
 
 use super::State;
+use crate::causes;
 use crate::net::connection;
 use crate::rtmp::command::{self, code};
 use crate::rtmp::session::Phase;
@@ -55,7 +56,10 @@ impl Error {
         match self {
             Error::Lookup(_) | Error::Connect(_) | Error::Stalled => Class::Network,
             // Most platforms say no to a key by closing, without a word.
-            Error::Connection(connection::Error::Closed { phase: Phase::Request }) => Class::KeyRejected,
+            Error::Connection(
+                connection::Error::Closed { phase: Phase::Request }
+                | connection::Error::Lost { phase: Phase::Request, .. },
+            ) => Class::KeyRejected,
             Error::Connection(_) => Class::Network,
             Error::Kicked(_) => Class::Kicked,
             Error::Refused(_, status) if status.code == code::PUBLISH_LOOP => Class::Loop,
@@ -67,12 +71,7 @@ impl Error {
 
     /// The error and its causes in one line. Of a server's own words only the code is among them: descriptions repeat keys.
     pub fn explain(&self) -> String {
-        let mut text = self.to_string();
-        let mut cause = std::error::Error::source(self);
-        while let Some(error) = cause {
-            text = format!("{text}: {error}");
-            cause = error.source();
-        }
+        let text = causes::in_one_line(self);
         match self.class() {
             Class::KeyRejected => format!("{text} (usually a wrong or expired stream key)"),
             Class::AlreadyLive => format!("{text} (the key is in use: an old session, or another encoder)"),

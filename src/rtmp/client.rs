@@ -12,9 +12,9 @@ use bytes::BytesMut;
 use super::amf0::Amf0;
 use super::command::{Command, Status, code};
 use super::control::{self, UserControl, WINDOW};
-use super::handshake::{self, Random, Step};
+use super::handshake::{Handshake, Random};
 use super::server::Role;
-use super::session::{Output, Phase, Session, Wire};
+use super::session::{Input, Output, Phase, Session, Wire};
 use super::url::Url;
 use super::{Error, Message, Secret};
 use crate::limits::COMMAND_BYTES;
@@ -68,7 +68,7 @@ pub enum Event {
 
 #[derive(Debug)]
 enum State {
-    Handshake(handshake::Client),
+    Handshake,
     Connect,
     CreateStream,
     Request { stream: u32 },
@@ -79,9 +79,10 @@ enum State {
 impl ClientSession {
     /// A session that has said hello. `random` goes into C1.
     pub fn new(target: Target, random: &Random) -> Self {
-        let mut wire = Wire::new();
-        wire.transmit(handshake::Client::hello(random));
-        ClientSession { wire, target, state: State::Handshake(handshake::Client) }
+        let (handshake, hello) = Handshake::client(random);
+        let mut wire = Wire::new(handshake);
+        wire.transmit(hello);
+        ClientSession { wire, target, state: State::Handshake }
     }
 
     /// Ends the stream, in so many words, so that the server can tell it from a loss.
@@ -221,36 +222,18 @@ impl Session for ClientSession {
             if let Some(output) = self.wire.output.pop_front() {
                 return Ok(Some(output));
             }
-            match std::mem::replace(&mut self.state, State::Closing) {
-                State::Handshake(handshake) => match handshake.step(&mut self.wire.input)? {
-                    Step::Incomplete(handshake) => {
-                        self.state = State::Handshake(handshake);
-                        return Ok(None);
-                    }
-                    Step::Reply(handshake, bytes) => {
-                        self.wire.transmit(bytes);
-                        self.state = State::Handshake(handshake);
-                    }
-                    Step::Done(echo) => {
-                        self.wire.output.extend(echo.map(Output::Transmit));
-                        self.connect();
-                    }
-                },
-                state => {
-                    self.state = state;
-                    match self.wire.read()? {
-                        Some(message) => self.message(message)?,
-                        None if self.wire.output.is_empty() => return Ok(None),
-                        None => {}
-                    }
-                }
+            match self.wire.read()? {
+                Some(Input::Shaken) => self.connect(),
+                Some(Input::Message(message)) => self.message(message)?,
+                None if self.wire.output.is_empty() => return Ok(None),
+                None => {}
             }
         }
     }
 
     fn phase(&self) -> Phase {
         match self.state {
-            State::Handshake(_) => Phase::Handshake,
+            State::Handshake => Phase::Handshake,
             State::Connect => Phase::Connect,
             State::CreateStream => Phase::CreateStream,
             State::Request { .. } => Phase::Request,

@@ -3,7 +3,7 @@
 //! Contents are never checked: ffmpeg copies C1's time, GStreamer fills C2's second time, and encoders that offer the
 //! digest variant (ffmpeg, bytes 4 to 7 of C1 not zero) accept a plain echo.
 
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{Bytes, BytesMut};
 
 use super::Error;
 
@@ -26,72 +26,66 @@ pub fn random(seed: u64) -> Random {
     })
 }
 
-/// The server's half.
+/// One end of a handshake, as far as it has come.
 #[derive(Debug)]
-pub enum Server {
-    /// Before C0 and C1.
+pub enum Handshake {
+    /// A server before C0 and C1.
     AwaitHello(Box<Random>),
-    /// S0, S1 and S2 are out; C2 is to come.
+    /// A server that has sent S0, S1 and S2; C2 is to come.
     AwaitEcho,
+    /// A client that has sent C0 and C1. It waits for S0, S1 and S2 together: every server sends them in one write.
+    AwaitAnswer,
 }
 
-/// What a step of the handshake led to.
+/// What a step led to.
 #[derive(Debug)]
-pub enum Step<T> {
+pub enum Step {
     /// More bytes are needed to go on.
-    Incomplete(T),
-    /// These bytes are to be sent, and the handshake goes on.
-    Reply(T, Bytes),
-    /// The next byte belongs to the chunk stream. The client still has C2 to send, the server nothing.
+    Incomplete(Handshake),
+    /// These bytes are to be sent, and it goes on.
+    Reply(Handshake, Bytes),
+    /// The next byte belongs to the chunk stream. A client still has these bytes to send: C2.
     Done(Option<Bytes>),
 }
 
-impl Server {
-    /// Takes what it can from `input`; bytes after C2 stay there.
-    pub fn step(self, input: &mut BytesMut) -> Result<Step<Self>, Error> {
-        match self {
-            Server::AwaitHello(random) => {
-                check_version(input, "C0")?;
-                if input.len() < 1 + SIZE {
-                    return Ok(Step::Incomplete(Server::AwaitHello(random)));
-                }
+impl Handshake {
+    /// A server's end. The random bytes go into S1.
+    pub fn server(random: Random) -> Self {
+        Handshake::AwaitHello(Box::new(random))
+    }
+
+    /// A client's end, and C0 and C1 to be sent.
+    pub fn client(random: &Random) -> (Self, Bytes) {
+        let mut out = BytesMut::with_capacity(1 + SIZE);
+        hello(random, &mut out);
+        (Handshake::AwaitAnswer, out.freeze())
+    }
+
+    /// Takes what it can from `input`; bytes after the handshake stay there.
+    pub fn step(self, input: &mut BytesMut) -> Result<Step, Error> {
+        let (needed, what) = match self {
+            Handshake::AwaitHello(_) => (1 + SIZE, Some("C0")),
+            Handshake::AwaitEcho => (SIZE, None),
+            Handshake::AwaitAnswer => (1 + 2 * SIZE, Some("S0")),
+        };
+        if let Some(what) = what {
+            check_version(input, what)?;
+        }
+        if input.len() < needed {
+            return Ok(Step::Incomplete(self));
+        }
+        let taken = input.split_to(needed);
+        Ok(match self {
+            Handshake::AwaitHello(random) => {
                 // One write: Wirecast breaks when the answer arrives in pieces.
                 let mut reply = BytesMut::with_capacity(1 + 2 * SIZE);
                 hello(&random, &mut reply);
-                reply.extend_from_slice(&input[1..1 + SIZE]);
-                input.advance(1 + SIZE);
-                Ok(Step::Reply(Server::AwaitEcho, reply.freeze()))
+                reply.extend_from_slice(&taken[1..]);
+                Step::Reply(Handshake::AwaitEcho, reply.freeze())
             }
-            Server::AwaitEcho if input.len() < SIZE => Ok(Step::Incomplete(Server::AwaitEcho)),
-            Server::AwaitEcho => {
-                input.advance(SIZE);
-                Ok(Step::Done(None))
-            }
-        }
-    }
-}
-
-/// The client's half: `hello` first, then this until it is done.
-#[derive(Debug)]
-pub struct Client;
-
-impl Client {
-    /// C0 and C1.
-    pub fn hello(random: &Random) -> Bytes {
-        let mut out = BytesMut::with_capacity(1 + SIZE);
-        hello(random, &mut out);
-        out.freeze()
-    }
-
-    /// Waits for S0, S1 and S2 together: every server sends them in one write, and the echo in S2 is not looked at.
-    pub fn step(self, input: &mut BytesMut) -> Result<Step<Self>, Error> {
-        check_version(input, "S0")?;
-        if input.len() < 1 + 2 * SIZE {
-            return Ok(Step::Incomplete(self));
-        }
-        let echo = Bytes::copy_from_slice(&input[1..1 + SIZE]);
-        input.advance(1 + 2 * SIZE);
-        Ok(Step::Done(Some(echo)))
+            Handshake::AwaitEcho => Step::Done(None),
+            Handshake::AwaitAnswer => Step::Done(Some(Bytes::copy_from_slice(&taken[1..1 + SIZE]))),
+        })
     }
 }
 
@@ -118,47 +112,36 @@ mod tests {
     use super::*;
 
     #[test]
-    fn both_halves_meet_byte_by_byte_and_leave_the_rest() {
-        let (mut to_server, mut to_client) = (BytesMut::new(), BytesMut::new());
-        let mut server = Some(Server::AwaitHello(Box::new([7; SIZE - 8])));
-        let mut client = Some(Client);
-        let mut wire: Vec<u8> = Client::hello(&[9; SIZE - 8]).to_vec();
-        wire.reverse();
-        while server.is_some() || client.is_some() {
-            if let Some(byte) = wire.pop() {
-                to_server.extend_from_slice(&[byte]);
-            }
-            if let Some(state) = server.take() {
-                match state.step(&mut to_server).expect("a good client") {
-                    Step::Incomplete(s) => server = Some(s),
-                    Step::Reply(s, bytes) => {
-                        to_client.extend_from_slice(&bytes);
-                        server = Some(s);
+    fn both_ends_meet_byte_by_byte_and_leave_the_rest() {
+        let (client, hello) = Handshake::client(&[9; SIZE - 8]);
+        let (mut ends, mut inputs) =
+            ([Some(Handshake::server([7; SIZE - 8])), Some(client)], [BytesMut::new(), BytesMut::new()]);
+        let mut wires = [hello.to_vec(), Vec::new()];
+        while ends.iter().any(Option::is_some) {
+            for me in [0, 1] {
+                let byte: Vec<u8> = wires[me].drain(..wires[me].len().min(1)).collect();
+                inputs[me].extend_from_slice(&byte);
+                let Some(end) = ends[me].take() else { continue };
+                match end.step(&mut inputs[me]).expect("a good peer") {
+                    Step::Incomplete(end) => ends[me] = Some(end),
+                    Step::Reply(end, bytes) => {
+                        wires[1 - me].extend_from_slice(&bytes);
+                        ends[me] = Some(end);
                     }
-                    Step::Done(_) => assert_eq!(&to_server[..], b""),
-                }
-            }
-            if let Some(state) = client.take() {
-                match state.step(&mut to_client).expect("a good server") {
-                    Step::Incomplete(c) => client = Some(c),
-                    Step::Reply(..) => unreachable!("a client has one reply, at its end"),
-                    Step::Done(echo) => {
-                        let echo = echo.expect("C2");
-                        assert_eq!(echo[8..], [7; SIZE - 8]);
-                        wire = echo.to_vec();
-                        wire.reverse();
-                    }
+                    Step::Done(last) => wires[1 - me].extend(last.into_iter().flatten()),
                 }
             }
         }
+        assert!(inputs.iter().all(BytesMut::is_empty));
+        let mut rest = BytesMut::from(&[[3].as_slice(), &[0; 2 * SIZE], b"rest"].concat()[..]);
+        assert!(matches!(Handshake::AwaitAnswer.step(&mut rest), Ok(Step::Done(Some(echo))) if echo.len() == SIZE));
+        assert_eq!(&rest[..], b"rest");
     }
 
     #[test]
     fn other_protocols_are_told_by_their_first_byte() {
         for (byte, text) in [(0x16, "TLS"), (b'G', "HTTP"), (6, "RTMPE"), (0, "C0"), (32, "C0")] {
-            let error = Server::AwaitHello(Box::new([0; SIZE - 8]))
-                .step(&mut BytesMut::from(&[byte][..]))
-                .expect_err("not RTMP");
+            let error = Handshake::server([0; SIZE - 8]).step(&mut BytesMut::from(&[byte][..])).expect_err("not RTMP");
             assert!(error.to_string().contains(text), "{byte}: {error}");
         }
     }

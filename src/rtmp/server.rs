@@ -13,9 +13,9 @@ use super::amf0::Amf0;
 use super::chunk::DEFAULT_SIZE;
 use super::command::{Command, Status, code};
 use super::control::{self, UserControl, WINDOW};
-use super::handshake::{self, Random, Step};
+use super::handshake::{Handshake, Random};
 use super::message::type_id;
-use super::session::{Output, Phase, Session, Wire};
+use super::session::{Input, Output, Phase, Session, Wire};
 use super::{Error, Message, Secret};
 use crate::limits::COMMAND_BYTES;
 
@@ -63,7 +63,7 @@ pub enum Role {
 
 #[derive(Debug)]
 enum State {
-    Handshake(handshake::Server),
+    Handshake,
     Connect,
     Idle(Connected),
     Asked,
@@ -80,8 +80,7 @@ struct Connected {
 impl ServerSession {
     /// A session before its first byte. `random` goes into S1.
     pub fn new(random: Random) -> Self {
-        let state = State::Handshake(handshake::Server::AwaitHello(Box::new(random)));
-        ServerSession { wire: Wire::new(), state, streams: 0 }
+        ServerSession { wire: Wire::new(Handshake::server(random)), state: State::Handshake, streams: 0 }
     }
 
     /// Lets the peer do what it asked for. For a player, media may follow on the message stream returned.
@@ -271,38 +270,22 @@ impl Session for ServerSession {
             if let Some(output) = self.wire.output.pop_front() {
                 return Ok(Some(output));
             }
-            match std::mem::replace(&mut self.state, State::Closing) {
-                State::Handshake(handshake) => match handshake.step(&mut self.wire.input)? {
-                    Step::Incomplete(handshake) => {
-                        self.state = State::Handshake(handshake);
-                        return Ok(None);
-                    }
-                    Step::Reply(handshake, bytes) => {
-                        self.wire.transmit(bytes);
-                        self.state = State::Handshake(handshake);
-                    }
-                    Step::Done(_) => self.state = State::Connect,
-                },
-                // The owner has a request to answer first.
-                State::Asked => {
-                    self.state = State::Asked;
-                    return Ok(None);
-                }
-                state => {
-                    self.state = state;
-                    match self.wire.read()? {
-                        Some(message) => self.message(message)?,
-                        None if self.wire.output.is_empty() => return Ok(None),
-                        None => {}
-                    }
-                }
+            // The owner has a request to answer first.
+            if matches!(self.state, State::Asked) {
+                return Ok(None);
+            }
+            match self.wire.read()? {
+                Some(Input::Shaken) => self.state = State::Connect,
+                Some(Input::Message(message)) => self.message(message)?,
+                None if self.wire.output.is_empty() => return Ok(None),
+                None => {}
             }
         }
     }
 
     fn phase(&self) -> Phase {
         match self.state {
-            State::Handshake(_) => Phase::Handshake,
+            State::Handshake => Phase::Handshake,
             State::Connect => Phase::Connect,
             State::Idle(_) => Phase::CreateStream,
             State::Asked => Phase::Request,

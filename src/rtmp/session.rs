@@ -13,6 +13,7 @@ use bytes::{Bytes, BytesMut};
 
 use super::chunk::Reader;
 use super::control::{self, UserControl, WINDOW};
+use super::handshake::{Handshake, Step};
 use super::message::type_id;
 use super::{Error, Message};
 
@@ -70,12 +71,22 @@ pub trait Session: Send + 'static {
     fn phase(&self) -> Phase;
 }
 
-/// The chunk stream of one connection with its control messages: all that needs no knowledge of commands.
+/// What a peer has sent.
+#[derive(Debug)]
+pub(super) enum Input {
+    /// The last of the handshake.
+    Shaken,
+    /// A message that is not control.
+    Message(Message),
+}
+
+/// Handshake, chunk stream and control messages of one connection: all that needs no knowledge of commands.
 #[derive(Debug)]
 pub(super) struct Wire<E> {
     pub(super) input: BytesMut,
     pub(super) output: VecDeque<Output<E>>,
     pub(super) chunk_size: usize,
+    handshake: Option<Handshake>,
     reader: Reader,
     received: u64,
     acknowledged: u64,
@@ -83,11 +94,12 @@ pub(super) struct Wire<E> {
 }
 
 impl<E> Wire<E> {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(handshake: Handshake) -> Self {
         Wire {
             input: BytesMut::new(),
             output: VecDeque::new(),
             chunk_size: super::chunk::INITIAL_SIZE,
+            handshake: Some(handshake),
             reader: Reader::default(),
             received: 0,
             acknowledged: 0,
@@ -109,8 +121,29 @@ impl<E> Wire<E> {
         self.chunk_size = size;
     }
 
+    /// What comes next of the peer's: the end of the handshake, then messages.
+    pub(super) fn read(&mut self) -> Result<Option<Input>, Error> {
+        while let Some(handshake) = self.handshake.take() {
+            match handshake.step(&mut self.input)? {
+                Step::Incomplete(handshake) => {
+                    self.handshake = Some(handshake);
+                    return Ok(None);
+                }
+                Step::Reply(handshake, bytes) => {
+                    self.transmit(bytes);
+                    self.handshake = Some(handshake);
+                }
+                Step::Done(last) => {
+                    self.output.extend(last.map(Output::Transmit));
+                    return Ok(Some(Input::Shaken));
+                }
+            }
+        }
+        Ok(self.message()?.map(Input::Message))
+    }
+
     /// The next message that is not control, with all control before it answered.
-    pub(super) fn read(&mut self) -> Result<Option<Message>, Error> {
+    fn message(&mut self) -> Result<Option<Message>, Error> {
         loop {
             let before = self.input.len();
             let message = self.reader.read(&mut self.input)?;
