@@ -43,9 +43,15 @@ pub async fn serve<S: Stream>(asked: Asked<S>, house: &House) -> Result<(), Erro
     let stream = publication.name().clone();
     info!(%stream, %peer, resumed = publication.resumed_at().is_some(), "publishing started");
     let mut ingest = Ingest::new(publication);
+    let replaced = ingest.publication.replaced();
     let ended = tokio::select! {
         biased;
         () = house.stop.cancelled() => Ok(()),
+        () = replaced => {
+            info!(%stream, %peer, "publisher replaced: it was silent, and another came");
+            connection.abort();
+            return Ok(());
+        }
         ended = ingest.run(&mut connection) => ended,
     };
     match ended {
@@ -111,6 +117,7 @@ impl Ingest {
             self.announce();
             let silent = |_| Error::TimedOut { phase: Phase::Media };
             timeout(PUBLISHER_SILENCE, connection.receive()).await.map_err(silent)??;
+            self.publication.touch();
         }
     }
 

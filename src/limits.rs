@@ -27,6 +27,8 @@ pub const HANDSHAKE: Duration = Duration::from_secs(5);
 pub const REQUEST: Duration = Duration::from_secs(10);
 /// A publisher that sends nothing for this long is lost. A dead host is noticed earlier, by TCP keepalive.
 pub const PUBLISHER_SILENCE: Duration = Duration::from_secs(30);
+/// A publisher silent for this long gives way to another one with the same right: its old connection, mostly.
+pub const TAKEOVER: Duration = Duration::from_secs(2);
 /// A reader whose socket takes nothing for this long is gone.
 pub const STALL: Duration = Duration::from_secs(10);
 /// A destination has this long for each step: name, TCP, handshake, each command.

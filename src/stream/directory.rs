@@ -1,7 +1,9 @@
 //! Which streams there are: one name, one log, one publisher at a time.
 //!
 //! ```text
-//!  (nobody) ─► Waiting ─publish─► Live ─end─► (nobody)
+//!                                  ┌──┐ publish after a silence: the same log goes on
+//!                                  ▼  │
+//!  (nobody) ─► Waiting ─publish─► Live ┘ ─end─► (nobody)
 //!                 ▲                │ ▲
 //!      a player came first     lost│ │publish: the same log goes on
 //!                                  ▼ │
@@ -16,11 +18,12 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::sync::Notify;
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use super::log::Limits;
 use super::{Frame, Hops, Log, Preamble};
 use crate::flv::{Kind, Role};
-use crate::limits::STREAM_NAME_BYTES;
+use crate::limits::{STREAM_NAME_BYTES, TAKEOVER};
 
 /// A stream's name: application and name, without query, as in `live/show`.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -76,8 +79,16 @@ struct State {
 #[derive(Debug)]
 enum Entry {
     Waiting(Weak<Log>),
-    Live(Arc<Log>),
+    Live(Arc<Log>, Arc<Presence>),
     Lost(Arc<Log>, Instant),
+}
+
+/// Whether a publisher is still there, and whether it still is the publisher.
+#[derive(Debug)]
+struct Presence {
+    session: u64,
+    heard: Mutex<Instant>,
+    replaced: CancellationToken,
 }
 
 /// Somebody publishes under this name already.
@@ -91,23 +102,34 @@ impl Directory {
         Arc::new(Directory { limits, state: Mutex::default(), changed: Notify::new() })
     }
 
-    /// Makes the caller the publisher of `name`. After a loss the stream goes on in the same log.
+    /// Makes the caller the publisher of `name`. After a loss the stream goes on in the same log; a publisher that has been
+    /// silent for `limits::TAKEOVER` is taken for lost.
     pub fn publish(self: &Arc<Self>, name: Name, hops: Hops) -> Result<Publication, Busy> {
         let mut state = self.state();
         let (log, lost) = match state.entries.get(&name) {
-            Some(Entry::Live(_)) => return Err(Busy),
+            Some(Entry::Live(log, presence)) => {
+                let heard = presence.heard();
+                if heard.elapsed() < TAKEOVER {
+                    return Err(Busy);
+                }
+                presence.replaced.cancel();
+                (log.clone(), Some(heard))
+            }
             Some(Entry::Lost(log, since)) => (log.clone(), Some(*since)),
             Some(Entry::Waiting(log)) => (log.upgrade().unwrap_or_else(|| self.log()), None),
             None => (self.log(), None),
         };
-        log.set_hops(hops);
         state.sessions += 1;
-        let preamble = Arc::new(Preamble::new(state.sessions));
-        state.entries.insert(name.clone(), Entry::Live(log.clone()));
+        let session = state.sessions;
+        log.begin(session, hops);
+        let presence = Presence { session, heard: Mutex::new(Instant::now()), replaced: CancellationToken::new() };
+        let presence = Arc::new(presence);
+        state.entries.insert(name.clone(), Entry::Live(log.clone(), presence.clone()));
         drop(state);
         self.changed.notify_one();
         let resumed_at = lost.zip(log.newest_time()).map(|(since, newest)| newest + since.elapsed().as_millis() as u64);
-        Ok(Publication { directory: self.clone(), name, log, preamble, resumed_at, ended: false })
+        let preamble = Arc::new(Preamble::new(session));
+        Ok(Publication { directory: self.clone(), name, log, preamble, presence, resumed_at, ended: false })
     }
 
     /// The log of `name`, for a reader: of the stream there is, or of the one to come.
@@ -115,7 +137,7 @@ impl Directory {
         let mut state = self.state();
         state.entries.retain(|_, entry| !matches!(entry, Entry::Waiting(log) if log.strong_count() == 0));
         match state.entries.get(name) {
-            Some(Entry::Live(log) | Entry::Lost(log, _)) => return log.clone(),
+            Some(Entry::Live(log, _) | Entry::Lost(log, _)) => return log.clone(),
             Some(Entry::Waiting(log)) => {
                 if let Some(log) = log.upgrade() {
                     return log;
@@ -132,7 +154,7 @@ impl Directory {
     pub fn live(&self) -> Vec<(Name, Arc<Log>)> {
         let state = self.state();
         let live = state.entries.iter().filter_map(|(name, entry)| match entry {
-            Entry::Live(log) | Entry::Lost(log, _) => Some((name.clone(), log.clone())),
+            Entry::Live(log, _) | Entry::Lost(log, _) => Some((name.clone(), log.clone())),
             Entry::Waiting(_) => None,
         });
         live.collect()
@@ -175,8 +197,19 @@ impl State {
     fn lost(&self) -> impl Iterator<Item = (&Name, Instant)> {
         self.entries.iter().filter_map(|(name, entry)| match entry {
             Entry::Lost(_, since) => Some((name, *since)),
-            Entry::Live(_) | Entry::Waiting(_) => None,
+            Entry::Live(..) | Entry::Waiting(_) => None,
         })
+    }
+}
+
+impl Presence {
+    fn heard(&self) -> Instant {
+        *self.lock()
+    }
+
+    /// One plain value: nothing can be half written.
+    fn lock(&self) -> MutexGuard<'_, Instant> {
+        self.heard.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 }
 
@@ -187,6 +220,7 @@ pub struct Publication {
     name: Name,
     log: Arc<Log>,
     preamble: Arc<Preamble>,
+    presence: Arc<Presence>,
     resumed_at: Option<u64>,
     ended: bool,
 }
@@ -229,6 +263,16 @@ impl Publication {
         self.log.announce();
     }
 
+    /// Notes that the publisher has been heard of just now.
+    pub fn touch(&self) {
+        *self.presence.lock() = Instant::now();
+    }
+
+    /// Waits until another publisher has taken this one's place. Cancel safe.
+    pub fn replaced(&self) -> impl Future<Output = ()> + use<> {
+        self.presence.replaced.clone().cancelled_owned()
+    }
+
     /// Ends the stream at once.
     pub fn end(mut self) {
         self.ended = true;
@@ -238,6 +282,10 @@ impl Publication {
 impl Drop for Publication {
     fn drop(&mut self) {
         let mut state = self.directory.state();
+        // A late goodbye, or a late loss, of one whose place is taken.
+        if !matches!(state.entries.get(&self.name), Some(Entry::Live(_, now)) if now.session == self.presence.session) {
+            return;
+        }
         if self.ended {
             state.entries.remove(&self.name);
         } else {
@@ -294,6 +342,38 @@ mod tests {
         tokio::time::advance(grace).await;
         assert!(directory.expire(grace).is_none() && log.has_ended());
         assert!(!Arc::ptr_eq(&log, directory.publish(name("live/a"), Hops::default()).expect("free").log()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_silent_publisher_gives_way_and_its_late_goodbyes_hit_nothing() {
+        let directory = Directory::new(Limits::default());
+        let publish = || directory.publish(name("live/a"), Hops::default());
+        let old = publish().expect("free");
+        tokio::time::advance(TAKEOVER - Duration::from_millis(1)).await;
+        assert_eq!(publish().expect_err("it may still be there"), Busy);
+        old.touch();
+        tokio::time::advance(TAKEOVER - Duration::from_millis(1)).await;
+        assert_eq!(publish().expect_err("it has been heard of"), Busy);
+        tokio::time::advance(Duration::from_millis(1)).await;
+        let new = publish().expect("it has been silent for long enough");
+        old.replaced().await;
+        let frame = |publication: &Publication| Frame {
+            kind: Kind::Video,
+            time: 0,
+            delta: 0,
+            payload: Bytes::new(),
+            wire: Bytes::new(),
+            start: true,
+            preamble: publication.preamble().clone(),
+        };
+        new.append(frame(&new));
+        let held = new.log().bytes();
+        old.append(frame(&old));
+        assert_eq!(new.log().bytes(), held, "nothing of the old one is let in");
+        old.end();
+        assert!(!new.log().has_ended() && directory.live().len() == 1);
+        new.end();
+        assert_eq!(directory.live().len(), 0);
     }
 
     #[tokio::test(start_paused = true)]

@@ -26,6 +26,11 @@ pub struct Frame {
 }
 
 impl Frame {
+    /// Which publisher session it comes from.
+    pub(super) fn session(&self) -> u64 {
+        self.preamble.session
+    }
+
     /// What the frame costs in memory, roughly. Payload and wire share one buffer.
     pub(super) fn bytes(&self) -> usize {
         self.payload.len() + size_of::<Frame>()

@@ -43,6 +43,8 @@ pub(super) struct State {
     /// Positions held where decoding may start, oldest first.
     starts: VecDeque<u64>,
     pub(super) ended: bool,
+    /// The publisher session that may append.
+    session: u64,
     hops: Hops,
     last: [Option<u64>; 3],
     /// In order of arrival, so that the same run wakes them in the same order. Copied when it changes, not when it is used.
@@ -60,6 +62,7 @@ impl Log {
             bytes: 0,
             starts: VecDeque::new(),
             ended: false,
+            session: 0,
             hops: Hops::default(),
             last: [None; 3],
             readers: Arc::default(),
@@ -68,9 +71,13 @@ impl Log {
         Log { state: Mutex::new(state), ended: Notify::new() }
     }
 
-    /// Adds a frame and lets go of what is over the limits. Readers hear of it by `announce`.
+    /// Adds a frame and lets go of what is over the limits. Readers hear of it by `announce`. A frame of a publisher session
+    /// that another has followed is too late, and left out.
     pub fn append(&self, frame: Frame) {
-        self.state().append(frame);
+        let mut state = self.state();
+        if frame.session() >= state.session {
+            state.append(frame);
+        }
     }
 
     /// Calls every reader, in the order they came. The log is not locked meanwhile: readers read it, and some write to their
@@ -120,9 +127,11 @@ impl Log {
         self.state().hops.clone()
     }
 
-    /// Says where the stream comes from.
-    pub(super) fn set_hops(&self, hops: Hops) {
-        self.state().hops = hops;
+    /// Begins a publisher session, and says where its stream comes from.
+    pub(super) fn begin(&self, session: u64, hops: Hops) {
+        let mut state = self.state();
+        state.session = session;
+        state.hops = hops;
     }
 
     /// Bytes held, for statistics.
