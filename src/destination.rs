@@ -61,11 +61,17 @@ pub struct Destination<N> {
     pub log: Arc<Log>,
     /// Where in it a session starts, and how far it may fall behind.
     pub join: Join,
+    /// The place at the server. Whoever is there holds it until the server has been left.
+    pub place: Place,
     /// Where its state is shown.
     pub row: Row,
     /// Handshakes and jitter.
     pub random: fastrand::Rng,
 }
+
+/// A stream's name at a server is one place: two of us there at once are two encoders to the server, and it refuses one or
+/// mixes them up.
+pub type Place = Arc<tokio::sync::Mutex<()>>;
 
 /// An outbound connection: a client's session and its feed.
 pub type Outbound<N> = Connection<<N as Network>::Stream, ClientSession, Feed>;
@@ -75,6 +81,13 @@ impl<N: Network> Destination<N> {
     pub async fn run(mut self) {
         let mut backoff = Backoff::new(self.random.fork());
         let log = self.log.clone();
+        let place = self.place.clone();
+        self.row.update(|s| s.enter(State::Connecting, Some("the session before it is ending".to_owned())));
+        let _held = tokio::select! {
+            biased;
+            () = log.ended() => return,
+            held = place.lock() => held,
+        };
         let mut said = String::new();
         loop {
             self.row.update(|s| {

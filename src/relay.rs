@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use crate::config::{self, Config};
-use crate::destination::{self, Board, Destination, Row};
+use crate::destination::{self, Board, Destination, Place, Row};
 use crate::inbound::{self, House};
 use crate::limits::ACCEPT_REST;
 use crate::net::{Listener, Network};
@@ -45,6 +45,8 @@ pub struct Relay<N: Network> {
     tasks: JoinSet<()>,
     /// Which stream is being sent and recorded.
     streams: BTreeMap<Name, Assigned>,
+    /// Places at servers: by destination, and by stream where each has its own.
+    places: BTreeMap<(usize, Option<Name>), Place>,
 }
 
 /// Why a relay does not start.
@@ -86,8 +88,8 @@ impl<N: Network> Relay<N> {
         }
         let house =
             House { directory: Directory::new(config.log), identity: random.u64(..), stop: CancellationToken::new() };
-        let (tasks, streams) = (JoinSet::new(), BTreeMap::new());
-        Ok(Relay { net, config, listener, address, house, board, random, tasks, streams })
+        let (tasks, streams, places) = (JoinSet::new(), BTreeMap::new(), BTreeMap::new());
+        Ok(Relay { net, config, listener, address, house, board, random, tasks, streams, places })
     }
 
     /// Where it listens.
@@ -202,6 +204,8 @@ impl<N: Network> Relay<N> {
             }
         };
         assigned.sent.push(number);
+        self.places.retain(|_, place| Arc::strong_count(place) > 1);
+        let place = self.places.entry((number, route.url.varies().then(|| name.clone()))).or_default().clone();
         let destination = Destination {
             net: self.net.clone(),
             url,
@@ -210,6 +214,7 @@ impl<N: Network> Relay<N> {
             agent: format!("{AGENT}{})", log.hops().and(self.house.identity)),
             log: log.clone(),
             join: destination::JOIN,
+            place,
             row,
             random: self.random.fork(),
         };

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Publish;
 use super::screen::Screen;
-use crate::destination::{Board, Destination, Error, Template};
+use crate::destination::{Board, Destination, Error, Place, Template};
 use crate::flv::file::{Reader, Tag};
 use crate::ingest::Ingest;
 use crate::net::tcp::Tcp;
@@ -62,6 +62,7 @@ where
         agent: AGENT.to_owned(),
         log: publication.log().clone(),
         join: JOIN,
+        place: Place::default(),
         random: fastrand::Rng::new(),
     };
     let said = |error: Error| anyhow!(error.explain());
