@@ -159,3 +159,150 @@ impl Session {
 fn wrap(time: u64) -> u32 {
     time as u32
 }
+
+#[cfg(test)]
+mod tests {
+    use bytes::BytesMut;
+
+    use super::*;
+    use crate::flv::Role;
+    use crate::rtmp::chunk::Reader;
+    use crate::rtmp::{Payload, control};
+    use crate::stream::log::Limits;
+
+    const JOIN: Join = Join { newest_if_within: Duration::MAX, lag_max: Duration::from_secs(1) };
+
+    /// A log that is written as `V100` (a video frame at 100 ms), `K133` (a key frame), `A90`, `D7` (data).
+    struct Story {
+        log: Arc<Log>,
+        preamble: Arc<Preamble>,
+    }
+
+    impl Story {
+        fn new() -> Self {
+            let story = Story { log: Arc::new(Log::new(Limits::default())), preamble: Arc::new(Preamble::new(1)) };
+            story.with(Kind::Data, Role::Header, "\x02\0\nonMetaData").with(Kind::Video, Role::Header, "avcC")
+        }
+
+        fn with(mut self, kind: Kind, role: Role, payload: &'static str) -> Self {
+            let changed = self.preamble.with(kind, role, 0, payload.into()).expect("a change");
+            self.preamble = Arc::new(changed);
+            self
+        }
+
+        fn tell(&self, frames: &str) {
+            for word in frames.split(' ') {
+                let (letter, time) = word.split_at(1);
+                let kind = match letter {
+                    "A" => Kind::Audio,
+                    "D" => Kind::Data,
+                    _ => Kind::Video,
+                };
+                let time = time.parse().expect("milliseconds");
+                let delta = self.log.delta(kind, time);
+                let (wire, payload) =
+                    writer::shared(Lane::of(kind), delta, Payload::from(word.as_bytes()), DEFAULT_SIZE);
+                let (start, preamble) = (letter == "K", self.preamble.clone());
+                self.log.append(Frame { kind, time, delta, payload, wire, start, preamble });
+            }
+        }
+
+        fn feed(&self, chunk_size: usize, metadata: Metadata) -> Feed {
+            Feed::new(self.log.clone(), JOIN, 1, chunk_size, metadata)
+        }
+    }
+
+    /// What a peer makes of everything a feed has to send: `payload@time`.
+    struct Peer(Reader);
+
+    impl Peer {
+        fn new(chunk_size: usize) -> Self {
+            let mut reader = Reader::default();
+            reader.read(&mut BytesMut::from(&control::set_chunk_size(chunk_size)[..])).expect("a chunk size");
+            Peer(reader)
+        }
+
+        fn hears(&mut self, feed: &mut Feed) -> String {
+            let mut wire = BytesMut::new();
+            while feed.fill(1, &mut |bytes| wire.extend_from_slice(&bytes)) == Filled::Some {}
+            let mut heard = Vec::new();
+            while let Some(message) = self.0.read(&mut wire).expect("sound chunks") {
+                assert_eq!(message.stream, 1);
+                heard.push(format!(
+                    "{}@{}",
+                    String::from_utf8_lossy(&message.payload).trim_start_matches('\x02'),
+                    message.timestamp
+                ));
+            }
+            assert!(wire.is_empty());
+            heard.join(" ").replace("\0\nonMetaData", "metadata").replace("\0\r@setDataFrame\x02", "@setDataFrame+")
+        }
+    }
+
+    #[test]
+    fn a_session_starts_at_zero_with_the_preamble_and_a_key_frame() {
+        let story = Story::new();
+        story.tell("K5000 A5010 V5033 A5031 K5066 A5060 A5080 V5099 V5133");
+        let heard = Peer::new(DEFAULT_SIZE).hears(&mut story.feed(DEFAULT_SIZE, Metadata::Plain));
+        // The first audio is older than the key frame; the next one keeps its distance to the picture all the same.
+        assert_eq!(heard, "metadata@0 avcC@0 K5066@0 A5060@0 A5080@14 V5099@33 V5133@67");
+    }
+
+    #[test]
+    fn a_server_is_given_its_metadata_as_an_encoder_gives_it_and_any_chunk_size_reads_the_same() {
+        for chunk_size in [128, 3, 4096, DEFAULT_SIZE] {
+            let story = Story::new();
+            story.tell("K0 A0 V33 A23 D30 V66");
+            let heard = Peer::new(chunk_size).hears(&mut story.feed(chunk_size, Metadata::SetDataFrame));
+            assert_eq!(heard, "@setDataFrame+metadata@0 avcC@0 K0@0 A0@0 V33@33 A23@23 D30@30 V66@66", "{chunk_size}");
+        }
+    }
+
+    #[test]
+    fn what_changes_in_the_preamble_is_sent_before_the_frame_it_is_for_and_nothing_else() {
+        let story = Story::new();
+        let (mut feed, mut peer) = (story.feed(DEFAULT_SIZE, Metadata::Plain), Peer::new(DEFAULT_SIZE));
+        story.tell("K100 A105");
+        assert_eq!(peer.hears(&mut feed), "metadata@0 avcC@0 K100@0 A105@5");
+        let story = story.with(Kind::Audio, Role::Header, "aac");
+        // Audio stays behind its new header until it has caught up, and then is where it belongs.
+        story.tell("V133 A126 A149 V166");
+        assert_eq!(peer.hears(&mut feed), "aac@33 V133@33 A126@33 A149@49 V166@66");
+    }
+
+    #[test]
+    fn a_publisher_that_came_back_has_its_whole_preamble_sent_again() {
+        let mut story = Story::new();
+        let (mut feed, mut peer) = (story.feed(DEFAULT_SIZE, Metadata::Plain), Peer::new(DEFAULT_SIZE));
+        story.tell("K0 V33");
+        peer.hears(&mut feed);
+        story.preamble = Arc::new(Preamble::new(2));
+        let story = story.with(Kind::Video, Role::Header, "avcC");
+        story.tell("K500 V533");
+        assert_eq!(peer.hears(&mut feed), "avcC@500 K500@500 V533@533");
+    }
+
+    #[test]
+    fn after_a_jump_times_are_right_again() {
+        let story = Story::new();
+        let (mut feed, mut peer) = (story.feed(DEFAULT_SIZE, Metadata::Plain), Peer::new(DEFAULT_SIZE));
+        story.tell("K0 A10 V33");
+        peer.hears(&mut feed);
+        story.tell("V66 A70 K2000 A1990 V2033 A2013");
+        assert_eq!(peer.hears(&mut feed), "K2000@2000 A1990@1990 V2033@2033 A2013@2013");
+        assert_eq!((feed.stats().skipped, feed.stats().messages), (2, 9));
+    }
+
+    #[test]
+    fn a_message_of_several_chunks_is_cut_for_everybody_alike() {
+        let story = Story::new();
+        let (mut feed, mut peer) = (story.feed(DEFAULT_SIZE, Metadata::Plain), Peer::new(DEFAULT_SIZE));
+        story.tell("K0");
+        peer.hears(&mut feed);
+        let large = "V".repeat(3 * DEFAULT_SIZE + 1);
+        let (wire, payload) = writer::shared(Lane::of(Kind::Video), 40, Payload::from(large.as_bytes()), DEFAULT_SIZE);
+        let preamble = story.preamble.clone();
+        story.log.append(Frame { kind: Kind::Video, time: 40, delta: 40, payload, wire, start: false, preamble });
+        assert_eq!(peer.hears(&mut feed), format!("{large}@40"));
+    }
+}

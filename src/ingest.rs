@@ -162,7 +162,8 @@ impl Ingest {
         } else if kind == Kind::Video && self.video == Video::None {
             self.video = Video::AwaitKey;
         }
-        if self.video == Video::AwaitKey {
+        let given_up = self.video == Video::AwaitKey;
+        if given_up {
             if waited < KEY_FRAME_WAIT.as_millis() as u64 {
                 return;
             }
@@ -172,11 +173,86 @@ impl Ingest {
         let delta = self.publication.log().delta(kind, time);
         let (wire, payload) = writer::shared(Lane::of(kind), delta, message.payload, DEFAULT_SIZE);
         let start = match kind {
-            Kind::Video => key,
+            Kind::Video => key || given_up,
             Kind::Audio => self.video == Video::None,
             Kind::Data => false,
         };
         let preamble = self.publication.preamble().clone();
         self.publication.append(Frame { kind, time, delta, payload, wire, start, preamble });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::rtmp::Payload;
+    use crate::stream::log::Limits;
+    use crate::stream::{Cursor, Directory, Join, Name};
+
+    const AVC: &[u8] = b"\x17\0\0\0\0\x01avcC";
+    const AAC: &[u8] = b"\xaf\0\x11\x90";
+    const KEY: &[u8] = b"\x17\x01\0\0\0key";
+    const INTER: &[u8] = b"\x27\x01\0\0\0inter";
+    const SOUND: &[u8] = b"\xaf\x01sound";
+
+    fn publish(messages: &[(u8, u32, &[u8])]) -> (Ingest, Cursor) {
+        let name = Name::new("live/a").expect("a name");
+        let publication = Directory::new(Limits::default()).publish(name, Hops::default()).expect("free");
+        let join = Join { newest_if_within: Duration::MAX, lag_max: Duration::MAX };
+        let cursor = Cursor::new(publication.log().clone(), join);
+        let mut ingest = Ingest::new(publication);
+        for (type_id, timestamp, payload) in messages {
+            let payload = Payload::from(*payload);
+            ingest.message(Message { timestamp: *timestamp, type_id: *type_id, stream: 1, payload });
+        }
+        (ingest, cursor)
+    }
+
+    /// Frames as `kind time delta`, with a `*` where decoding may start.
+    fn frames(cursor: &mut Cursor) -> Vec<String> {
+        let mut frames = Vec::new();
+        cursor.read(|f, _| {
+            frames.push(format!("{:?} {} +{}{}", f.kind, f.time, f.delta, if f.start { " *" } else { "" }));
+            true
+        });
+        frames
+    }
+
+    #[test]
+    fn nothing_is_let_in_that_nobody_can_decode_and_deltas_are_within_a_kind() {
+        let (_ingest, mut cursor) = publish(&[
+            (8, 0, AAC),
+            (9, 0, AVC),
+            (9, 0, INTER),
+            (8, 10, SOUND),
+            (9, 40, KEY),
+            (8, 33, SOUND),
+            (9, 80, INTER),
+            (8, 56, SOUND),
+        ]);
+        let expected = ["Video 40 +0 *", "Audio 33 +0", "Video 80 +40", "Audio 56 +23"];
+        assert_eq!(frames(&mut cursor), expected);
+    }
+
+    #[test]
+    fn sound_alone_may_start_anywhere_and_pictures_without_a_key_frame_after_ten_seconds() {
+        let (_ingest, mut cursor) = publish(&[(8, 0, AAC), (8, 0, SOUND), (8, 23, SOUND)]);
+        assert_eq!(frames(&mut cursor), ["Audio 0 +0 *", "Audio 23 +23 *"]);
+        let seconds: Vec<(u8, u32, &[u8])> = (0..13).map(|s| (9, 1000 * s, INTER)).collect();
+        let (_ingest, mut cursor) = publish(&seconds);
+        assert_eq!(frames(&mut cursor), ["Video 10000 +0 *", "Video 11000 +1000", "Video 12000 +1000"]);
+    }
+
+    #[test]
+    fn headers_and_metadata_are_in_force_and_no_frames() {
+        let metadata = b"\x02\0\x0d@setDataFrame\x02\0\x0aonMetaData\x08\0\0\0\0\0\0\x09";
+        let (ingest, mut cursor) =
+            publish(&[(18, 0, metadata), (8, 0, AAC), (9, 0, AVC), (8, 0, &AAC[..2]), (8, 0, AAC)]);
+        assert_eq!(frames(&mut cursor).len(), 0, "the empty header waits for a key frame like any other sound");
+        let preamble = ingest.publication.preamble();
+        let items: Vec<_> = preamble.since(None).map(|item| item.payload.clone()).collect();
+        assert_eq!(items, [&metadata[16..], AAC, AVC]);
     }
 }

@@ -167,7 +167,9 @@ impl Recording {
     fn add(&mut self, frame: &Frame) {
         if !Arc::ptr_eq(&self.preamble, &frame.preamble) {
             let old = std::mem::replace(&mut self.preamble, frame.preamble.clone());
-            for item in frame.preamble.since(Some(&old)) {
+            // A file has one set of metadata, at its beginning: more of it looks like subtitles to players, and GStreamer
+            // says everything again each second.
+            for item in frame.preamble.since(Some(&old)).filter(|item| item.kind != Kind::Data) {
                 self.tag(item.kind, frame.time, &item.payload);
             }
         }

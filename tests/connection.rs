@@ -148,6 +148,11 @@ async fn an_error_says_how_far_the_connection_had_come() {
     let error = malformed.event().unwrap_err();
     assert_eq!(error.to_string(), "protocol error in the handshake");
 
+    // All in one piece, and yet it is the second part that is wrong.
+    let mut later = server(Builder::new().read(&[&hello()[..], &[9; 1536], &[0xc3]].concat()).build());
+    later.receive().await.unwrap();
+    assert_eq!(later.event().unwrap_err().to_string(), "protocol error in connect");
+
     let mut closed = server(Builder::new().read(&hello()[..100]).build());
     closed.receive().await.unwrap();
     assert!(matches!(closed.receive().await.unwrap_err(), Error::Closed { phase: Phase::Handshake }));

@@ -176,12 +176,12 @@ impl<S: Stream, P: Session, M: Source> Connection<S, P, M> {
 
     /// What the session has to say about the bytes received so far; its replies are put into the outbox.
     pub fn event(&mut self) -> Result<Option<P::Event>, Error> {
-        let phase = self.session.phase();
         loop {
-            match self.session.poll().map_err(|source| Error::Protocol { phase, source })? {
-                Some(Output::Transmit(bytes)) => self.reply(bytes)?,
-                Some(Output::Event(event)) => return Ok(Some(event)),
-                None => return Ok(None),
+            match self.session.poll() {
+                Ok(Some(Output::Transmit(bytes))) => self.reply(bytes)?,
+                Ok(Some(Output::Event(event))) => return Ok(Some(event)),
+                Ok(None) => return Ok(None),
+                Err(source) => return Err(Error::Protocol { phase: self.session.phase(), source }),
             }
         }
     }

@@ -140,7 +140,10 @@ impl Reader {
         if begun {
             // The specification wants type 3 here. The same length again is taken as that, another one is lost sync.
             if header.format < 2 && header.length != state.length {
-                return Err(Error::Malformed { what: "length changed inside a message", section: "§5.3.1" });
+                return Err(Error::Malformed {
+                    what: "chunk header: the length has changed inside a message",
+                    section: "§5.3.1",
+                });
             }
         } else {
             match header.format {
