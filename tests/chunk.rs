@@ -269,7 +269,7 @@ fn type_1_may_open_a_chunk_stream_and_types_2_and_3_may_not() {
 #[test]
 fn a_new_header_inside_a_message_continues_it_or_is_lost_sync() {
     // ossrs/srs#2523. The specification allows type 3 only.
-    let lost = "malformed length changed inside a message (RTMP 1.0 §5.3.1)";
+    let lost = "malformed chunk header: the length has changed inside a message (RTMP 1.0 §5.3.1)";
     assert_says(&[
         (
             "type 0, same length",
