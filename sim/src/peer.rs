@@ -1,0 +1,101 @@
+//! The peers of a world's relays: encoders, players and servers that do what a scenario says, and remember what they saw.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::io;
+use std::rc::Rc;
+use std::time::Duration;
+
+use rtmp_relay::net::Network;
+use rtmp_relay::rtmp::chunk;
+use rtmp_relay::rtmp::client::{ClientSession, Event, Target};
+use rtmp_relay::rtmp::server::Role;
+use rtmp_relay::rtmp::session::{Output, Session as _};
+use rtmp_relay::rtmp::{handshake, url::Url};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::time::timeout;
+
+use crate::net::{Mss, Turmoil};
+
+mod encoder;
+mod media;
+mod player;
+mod server;
+
+pub use encoder::Act;
+pub(crate) use encoder::Encoder;
+pub use media::{Media, Tape};
+pub(crate) use player::Player;
+pub(crate) use server::Server;
+pub use server::{Answer, Session};
+
+/// A client gives up a wait for an answer after this.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Something a world shares with its peers, who all live on its thread.
+pub(crate) type Shared<T> = Rc<RefCell<T>>;
+
+type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
+
+/// Where a client goes: `host/app/stream`.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Place(pub(crate) &'static str);
+
+/// The product's client session on a simulated stream, driven the plain way.
+struct Client {
+    stream: Mss,
+    session: ClientSession,
+    events: VecDeque<Event>,
+}
+
+impl Client {
+    /// Connects, and comes back when it may publish or play.
+    async fn open(place: Place, role: Role) -> Result<(Self, u32)> {
+        let mut url = Url::parse(&format!("rtmp://{}", place.0))?;
+        let name = url.name.take().ok_or("a place is host/app/stream")?;
+        let address = Turmoil.lookup(&url.host, url.port).await?[0];
+        let stream = timeout(PATIENCE, Turmoil.connect(address)).await??;
+        let target = Target { role, url, name, agent: "FMLE/3.0".to_owned(), chunk_size: chunk::DEFAULT_SIZE };
+        let session = ClientSession::new(target, &[0; handshake::SIZE - 8]);
+        let mut client = Client { stream, session, events: VecDeque::new() };
+        loop {
+            match timeout(PATIENCE, client.event()).await?? {
+                Event::Started(stream) => return Ok((client, stream)),
+                Event::Refused(phase, status) => Err(format!("refused {phase}: {}", status.code))?,
+                Event::Ended(_) | Event::Message(_) => {}
+            }
+        }
+    }
+
+    /// What the server does next.
+    async fn event(&mut self) -> Result<Event> {
+        loop {
+            if let Some(event) = self.events.pop_front() {
+                return Ok(event);
+            }
+            self.react().await?;
+            if self.events.is_empty() {
+                self.read().await?;
+            }
+        }
+    }
+
+    /// Cancel safe.
+    async fn read(&mut self) -> io::Result<()> {
+        match self.stream.read_buf(self.session.input()).await? {
+            0 => Err(io::ErrorKind::UnexpectedEof.into()),
+            _ => Ok(()),
+        }
+    }
+
+    /// Answers what has been read.
+    async fn react(&mut self) -> Result<()> {
+        while let Some(output) = self.session.poll()? {
+            match output {
+                Output::Transmit(bytes) => self.stream.write_all(&bytes).await?,
+                Output::Event(event) => self.events.push_back(event),
+            }
+        }
+        Ok(())
+    }
+}

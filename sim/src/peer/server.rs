@@ -1,0 +1,190 @@
+//! A server: somewhere to publish to, well-behaved or not. It knows the protocol's form and nothing of the product's server,
+//! so that the two cannot be wrong together.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use bytes::BytesMut;
+use rtmp_relay::config;
+use rtmp_relay::net::{Listener, Network};
+use rtmp_relay::rtmp::amf0::Amf0;
+use rtmp_relay::rtmp::chunk::{self, Reader};
+use rtmp_relay::rtmp::command::{Command, Status, code};
+use rtmp_relay::rtmp::handshake;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::task::JoinSet;
+use tokio::time::sleep;
+use tracing::info;
+
+use super::media::{Tape, note};
+use super::{Result, Shared};
+use crate::net::{Mss, Turmoil};
+use crate::trace::Trace;
+
+/// What a server does with a connection.
+#[derive(Debug, Clone, Copy)]
+pub enum Answer {
+    /// Takes the stream.
+    Accept,
+    /// Says no to this command, with this code.
+    Refuse(&'static str, &'static str),
+    /// Never answers this command; `""` is the handshake.
+    Silence(&'static str),
+    /// Takes the stream; this long after it began, reads nothing for that long.
+    Deaf(Duration, Duration),
+}
+
+/// One connection to a server, as the server saw it.
+#[derive(Debug, Clone)]
+pub struct Session {
+    /// Simulated time.
+    pub opened: Duration,
+    /// Simulated time, once it is over.
+    pub closed: Option<Duration>,
+    /// When the client was told that it may publish.
+    pub began: Option<Duration>,
+    /// The commands it got, and when.
+    pub commands: Vec<(Duration, String)>,
+    /// The media it got.
+    pub tape: Tape,
+}
+
+/// What it does with its first connection, its second, …, and what it saw.
+#[derive(Clone)]
+pub(crate) struct Server {
+    pub(crate) answer: Rc<dyn Fn(usize) -> Answer>,
+    pub(crate) trace: Trace,
+    pub(crate) sessions: Shared<Vec<Session>>,
+}
+
+impl Server {
+    pub(crate) async fn run(self) -> turmoil::Result {
+        let mut listener = Turmoil.listen(config::listen(":1935")?).await?;
+        let mut visits = JoinSet::new();
+        loop {
+            let (stream, _) = listener.accept().await?;
+            visits.spawn_local(Visit::new(self.clone(), stream).run());
+        }
+    }
+}
+
+/// One connection to a server.
+struct Visit {
+    server: Server,
+    stream: Mss,
+    input: BytesMut,
+    number: usize,
+    answer: Answer,
+}
+
+impl Visit {
+    fn new(server: Server, stream: Mss) -> Self {
+        let opened = server.trace.now();
+        let number = server.sessions.borrow().len();
+        let session = Session { opened, closed: None, began: None, commands: Vec::new(), tape: Tape::new() };
+        server.sessions.borrow_mut().push(session);
+        let answer = (server.answer)(number);
+        info!("accepts connection {}", number + 1);
+        Visit { server, stream, input: BytesMut::new(), number, answer }
+    }
+
+    async fn run(mut self) {
+        let ended = self.serve().await;
+        let why = ended.map_or_else(|error| error.to_string(), |()| "closed by the client".to_owned());
+        info!("connection {} has ended: {why}", self.number + 1);
+    }
+
+    async fn serve(&mut self) -> Result<()> {
+        if !self.handshake().await? {
+            return Ok(());
+        }
+        let mut reader = Reader::default();
+        loop {
+            while let Some(message) = reader.read(&mut self.input)? {
+                match message.command() {
+                    Some(values) => {
+                        let command = Command::parse(values).map_err(|_| "no command")?.ok_or("no command")?;
+                        self.command(&command).await?;
+                    }
+                    None => {
+                        let trace = self.server.trace.clone();
+                        self.session(|session| note(&trace, &mut session.tape, &message));
+                    }
+                }
+            }
+            if !self.read().await? {
+                return Ok(());
+            }
+        }
+    }
+
+    /// RTMP 1.0 §5.2: C0 and C1, S0 and S1 and their echo, and an echo back. False at the end.
+    async fn handshake(&mut self) -> Result<bool> {
+        let Some(hello) = self.take(1 + handshake::SIZE).await? else { return Ok(false) };
+        if !matches!(self.answer, Answer::Silence("")) {
+            self.stream.write_all(&[&hello[..1], &[0; handshake::SIZE], &hello[1..]].concat()).await?;
+        }
+        Ok(self.take(handshake::SIZE).await?.is_some())
+    }
+
+    /// The next `length` bytes; none at the end.
+    async fn take(&mut self, length: usize) -> Result<Option<BytesMut>> {
+        while self.input.len() < length {
+            if !self.read().await? {
+                return Ok(None);
+            }
+        }
+        Ok(Some(self.input.split_to(length)))
+    }
+
+    /// False at the end.
+    async fn read(&mut self) -> Result<bool> {
+        if let (Answer::Deaf(after, lasting), Some(began)) = (self.answer, self.session(|session| session.began)) {
+            let since = self.server.trace.now() - began;
+            if since >= after && since < after + lasting {
+                info!("reads nothing");
+                sleep(after + lasting - since).await;
+                info!("reads again");
+            }
+        }
+        Ok(self.stream.read_buf(&mut self.input).await? > 0)
+    }
+
+    async fn command(&mut self, command: &Command) -> Result<()> {
+        let name = command.name.as_str();
+        let now = self.server.trace.now();
+        self.session(|session| session.commands.push((now, name.to_owned())));
+        info!("gets {name}");
+        let status = match self.answer {
+            Answer::Silence(silent) if silent == name => return Ok(()),
+            Answer::Refuse(refused, code) if refused == name => Some(Status::error(code, "")),
+            _ => None,
+        };
+        let reply = match (name, status) {
+            ("connect", None) => Command::result(command.transaction, Amf0::Null, Amf0::Null),
+            ("connect", Some(status)) => Command::new("_error", command.transaction, Amf0::Null, [status.to_amf()]),
+            ("createStream", _) => Command::result(command.transaction, Amf0::Null, Amf0::Number(1.0)),
+            ("publish", Some(status)) => status.command(),
+            ("publish", None) => {
+                self.session(|session| session.began = Some(now));
+                Status::success(code::PUBLISH_START, "").command()
+            }
+            _ => return Ok(()),
+        };
+        let stream = u32::from(name == "publish");
+        self.stream.write_all(&reply.message(stream, chunk::INITIAL_SIZE)).await?;
+        Ok(())
+    }
+
+    fn session<T>(&self, look: impl FnOnce(&mut Session) -> T) -> T {
+        look(&mut self.server.sessions.borrow_mut()[self.number])
+    }
+}
+
+/// Also when the server crashes.
+impl Drop for Visit {
+    fn drop(&mut self) {
+        let now = self.server.trace.now();
+        self.session(|session| session.closed = Some(now));
+    }
+}

@@ -1,0 +1,280 @@
+//! A world: hosts with relays and peers on them, links between them, one seed. A scenario builds one, lets it run, breaks
+//! something, and looks at what everybody got.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::time::{Duration, UNIX_EPOCH};
+
+use rtmp_relay::config::{self, Config};
+use rtmp_relay::destination::{Board, State, Status};
+use rtmp_relay::relay::Relay;
+use tokio_util::sync::CancellationToken;
+use tracing::info;
+use tracing::subscriber::DefaultGuard;
+
+use crate::net::Turmoil;
+use crate::peer::{Act, Answer, Encoder, Place, Player, Server, Session, Shared, Tape};
+use crate::trace::Trace;
+
+/// How finely time passes.
+const TICK: Duration = Duration::from_millis(5);
+/// A message is under way for at least this long …
+const LATENCY_MIN: Duration = Duration::from_millis(1);
+/// … and at most this long.
+const LATENCY_MAX: Duration = Duration::from_millis(30);
+/// Segments in flight, and so 93,440 bytes that a socket takes from a writer whose peer does not read.
+const SOCKET: usize = 64;
+/// When it all begins, in seconds since 1970.
+const EPOCH: Duration = Duration::from_secs(1_700_000_000);
+
+/// Seconds.
+pub const fn secs(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+/// Milliseconds.
+pub const fn ms(milliseconds: u64) -> Duration {
+    Duration::from_millis(milliseconds)
+}
+
+/// Hosts, links, and what everybody remembers.
+///
+/// ```text
+/// World::seeded(7)
+///     .relay("edge", &["origin"])                 hosts, or whole URLs; `{app}/{stream}` follows a host
+///     .relay("origin", &["youtube", "twitch"])
+///     .server("youtube", |_| Answer::Accept)      what it does with its nth connection
+///     .server("twitch", |_| Answer::Accept)
+///     .encoder("obs", "edge/live/show", &[Act::Publish(secs(10)), Act::Stop])
+///     .player("viewer", "origin/live/show", secs(3))
+/// ```
+pub struct World {
+    seed: u64,
+    sim: turmoil::Sim<'static>,
+    trace: Trace,
+    random: fastrand::Rng,
+    boards: BTreeMap<&'static str, Shared<Board>>,
+    /// The states last written to the trace.
+    states: BTreeMap<(&'static str, usize), State>,
+    tapes: BTreeMap<&'static str, Shared<Tape>>,
+    sessions: BTreeMap<&'static str, Shared<Vec<Session>>>,
+    _log: DefaultGuard,
+}
+
+impl World {
+    /// An empty world. The same seed and the same scenario give the same trace, to the byte.
+    pub fn seeded(seed: u64) -> Self {
+        World::new(seed, false)
+    }
+
+    /// The same, and every segment on every link is in the trace, which takes longer.
+    pub fn seeded_with_wire(seed: u64) -> Self {
+        World::new(seed, true)
+    }
+
+    fn new(seed: u64, wire: bool) -> Self {
+        let sim = turmoil::Builder::new()
+            .rng_seed(seed)
+            .epoch(UNIX_EPOCH + EPOCH)
+            .tick_duration(TICK)
+            .min_message_latency(LATENCY_MIN)
+            .max_message_latency(LATENCY_MAX)
+            .tcp_capacity(SOCKET)
+            .build();
+        let trace = Trace::default();
+        World {
+            seed,
+            sim,
+            random: fastrand::Rng::with_seed(seed),
+            boards: BTreeMap::new(),
+            states: BTreeMap::new(),
+            tapes: BTreeMap::new(),
+            sessions: BTreeMap::new(),
+            _log: trace.install(wire),
+            trace,
+        }
+    }
+
+    /// Adds a relay that sends every stream to these hosts, or URLs.
+    pub fn relay(mut self, name: &'static str, destinations: &[&str]) -> Self {
+        let urls: Vec<String> = destinations
+            .iter()
+            .map(|to| if to.contains("://") { (*to).to_owned() } else { format!("rtmp://{to}/{{app}}/{{stream}}") })
+            .collect();
+        let config = Config {
+            listen: config::listen(":1935").expect("an address"),
+            destinations: config::destinations(&urls).expect("URLs"),
+            ..Config::default()
+        };
+        let board = Shared::<Board>::default();
+        self.boards.insert(name, board.clone());
+        let random = RefCell::new(self.random.fork());
+        self.host(name, move || {
+            let (config, random, board) = (config.clone(), random.borrow_mut().fork(), board.clone());
+            async move {
+                let relay = Relay::bind(Turmoil, config, random).await?;
+                *board.borrow_mut() = relay.board().clone();
+                relay.run(CancellationToken::new()).await;
+                Ok(())
+            }
+        })
+    }
+
+    /// Adds a server that does `answer(n)` with its connection number `n`, from 0.
+    pub fn server(mut self, name: &'static str, answer: impl Fn(usize) -> Answer + 'static) -> Self {
+        let server = Server { answer: Rc::new(answer), trace: self.trace.clone(), sessions: Shared::default() };
+        self.sessions.insert(name, server.sessions.clone());
+        self.host(name, move || server.clone().run())
+    }
+
+    /// Adds an encoder that publishes to `place`: `host/app/stream`.
+    pub fn encoder(mut self, name: &'static str, place: &'static str, acts: &[Act]) -> Self {
+        let (acts, trace, sent) = (acts.to_vec(), self.trace.clone(), self.tape(name));
+        let number = 10 * self.tapes.len() as u8;
+        self.host(name, move || {
+            let (acts, trace, sent) = (acts.clone(), trace.clone(), sent.clone());
+            Encoder { place: Place(place), acts, number, trace, sent }.run()
+        })
+    }
+
+    /// Adds a player that comes `after` this long and plays `place`: `host/app/stream`.
+    pub fn player(mut self, name: &'static str, place: &'static str, after: Duration) -> Self {
+        let (trace, tape) = (self.trace.clone(), self.tape(name));
+        self.host(name, move || Player { place: Place(place), after, trace: trace.clone(), tape: tape.clone() }.run())
+    }
+
+    fn tape(&mut self, name: &'static str) -> Shared<Tape> {
+        self.tapes.entry(name).or_default().clone()
+    }
+
+    fn host<F>(mut self, name: &'static str, software: impl Fn() -> F + 'static) -> Self
+    where
+        F: Future<Output = turmoil::Result> + 'static,
+    {
+        self.sim.host(name, software);
+        self.trace.name(self.sim.lookup(name), name);
+        self
+    }
+
+    /// Lets time pass.
+    pub fn run(&mut self, time: Duration) {
+        let end = self.sim.elapsed() + time;
+        while self.sim.elapsed() < end {
+            self.step();
+        }
+    }
+
+    /// Lets time pass until something is so. More than `limit` is a failure.
+    pub fn until(&mut self, limit: Duration, so: impl Fn(&World) -> bool) {
+        let end = self.sim.elapsed() + limit;
+        self.step();
+        while !so(self) {
+            assert!(self.sim.elapsed() < end, "it is not so after {limit:?}");
+            self.step();
+        }
+    }
+
+    fn step(&mut self) {
+        self.trace.set_now(self.sim.elapsed());
+        if let Err(error) = self.sim.step() {
+            panic!("a host has failed: {error}");
+        }
+        self.trace.set_now(self.sim.elapsed());
+        for (relay, board) in &self.boards {
+            for (number, status) in board.borrow().statuses().into_iter().enumerate() {
+                let before = self.states.insert((relay, number), status.state.clone()).unwrap_or(State::Waiting);
+                if before != status.state {
+                    info!(node = relay, "{} is {}", status.name, status.state);
+                }
+            }
+        }
+    }
+
+    /// Ends a host's processes, at once. Peers see their connections end; new ones hang until it is back.
+    pub fn crash(&mut self, host: &str) {
+        info!("{host} crashes");
+        self.sim.crash(host);
+    }
+
+    /// Starts a host's software anew.
+    pub fn bounce(&mut self, host: &str) {
+        info!("{host} is back");
+        self.sim.bounce(host);
+    }
+
+    /// Holds back all that is under way between two hosts, and all that they send from now on.
+    pub fn hold(&mut self, a: &str, b: &str) {
+        info!("{a} and {b} are held apart");
+        self.sim.hold(a, b);
+    }
+
+    /// Delivers what has been held back.
+    pub fn release(&mut self, a: &str, b: &str) {
+        info!("{a} and {b} are let together");
+        self.sim.release(a, b);
+    }
+
+    /// Loses all that is under way between two hosts, and all that they send from now on. Connections made meanwhile are
+    /// refused; those there are hang for ever.
+    pub fn partition(&mut self, a: &str, b: &str) {
+        info!("{a} and {b} are cut off");
+        self.sim.partition(a, b);
+    }
+
+    /// Ends a partition.
+    pub fn repair(&mut self, a: &str, b: &str) {
+        info!("{a} and {b} are joined");
+        self.sim.repair(a, b);
+    }
+
+    /// Simulated time since the beginning.
+    pub fn now(&self) -> Duration {
+        self.sim.elapsed()
+    }
+
+    /// What an encoder has sent.
+    pub fn sent(&self, encoder: &str) -> Tape {
+        self.tapes[encoder].borrow().clone()
+    }
+
+    /// What a player has received.
+    pub fn played(&self, player: &str) -> Tape {
+        self.tapes[player].borrow().clone()
+    }
+
+    /// The connections a server has had.
+    pub fn sessions(&self, server: &str) -> Vec<Session> {
+        self.sessions[server].borrow().clone()
+    }
+
+    /// What a relay says of its destinations.
+    pub fn statuses(&self, relay: &str) -> Vec<Status> {
+        self.boards[relay].borrow().statuses()
+    }
+
+    /// What a relay says of one of them.
+    pub fn status(&self, relay: &str, destination: &str) -> Status {
+        let status = self.statuses(relay).into_iter().find(|status| status.name == destination);
+        status.expect("the relay has this destination")
+    }
+
+    /// What has happened, in brief.
+    pub fn story(&self) -> String {
+        self.trace.story(1)
+    }
+
+    /// What has happened, in full.
+    pub fn trace(&self) -> String {
+        self.trace.all()
+    }
+}
+
+/// A failure tells its story.
+impl Drop for World {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("world with seed {} after {:?}:\n{}", self.seed, self.now(), self.trace.story(3));
+        }
+    }
+}
