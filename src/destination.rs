@@ -244,6 +244,7 @@ impl<N: Network> Destination<N> {
                     let stats = connection.source(Feed::stats).unwrap_or_default();
                     self.row.update(|s| {
                         s.count(last.0, stats);
+                        s.unsent = connection.unsent();
                         let state = if trouble.is_some() { State::Degraded } else { State::Live };
                         s.enter(state, trouble.map(str::to_owned));
                     });

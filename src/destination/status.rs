@@ -59,6 +59,8 @@ pub struct Status {
     pub dropped: u64,
     /// Media time not sent yet.
     pub lag: Duration,
+    /// Bytes on their way to the server that it has not taken yet. The rest waits in the stream's log, for everybody.
+    pub unsent: usize,
     /// Bits a second, over the last second.
     pub bitrate: u64,
     /// Time spent connected, in sessions that have ended.
@@ -86,6 +88,7 @@ impl Status {
             messages: 0,
             dropped: 0,
             lag: Duration::ZERO,
+            unsent: 0,
             bitrate: 0,
             connected_before: Duration::ZERO,
             connected_since: None,
@@ -131,6 +134,7 @@ impl Status {
         self.connected_before = self.connected();
         self.connected_since = None;
         self.bitrate = 0;
+        self.unsent = 0;
         self.lag = Duration::ZERO;
     }
 

@@ -230,6 +230,11 @@ impl<S: Stream, P: Session, M: Source> Connection<S, P, M> {
         lock(&self.shared).sent
     }
 
+    /// Bytes taken from the source, and replies, that the peer has not taken yet.
+    pub fn unsent(&self) -> usize {
+        lock(&self.shared).outbox.bytes
+    }
+
     /// Whether bytes wait that the peer does not take.
     pub fn is_blocked(&self) -> bool {
         matches!(lock(&self.shared).sending, Sending::Blocked)
@@ -357,7 +362,10 @@ impl<S: Stream, M: Source> Wake for InPlace<S, M> {
 
 /// Whole messages on their way out, in order.
 #[derive(Debug, Default)]
-struct Outbox(VecDeque<Bytes>);
+struct Outbox {
+    slices: VecDeque<Bytes>,
+    bytes: usize,
+}
 
 /// Slices in one write; the kernel takes up to 1024, and more than this gains nothing.
 const SLICES: usize = 64;
@@ -365,31 +373,33 @@ const SLICES: usize = 64;
 impl Outbox {
     fn push(&mut self, bytes: Bytes) {
         if !bytes.is_empty() {
-            self.0.push_back(bytes);
+            self.bytes += bytes.len();
+            self.slices.push_back(bytes);
         }
     }
 
     fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.slices.is_empty()
     }
 
     fn poll_write<S: Stream>(&mut self, stream: &mut S, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         let mut slices = [IoSlice::new(&[]); SLICES];
-        for (slice, bytes) in slices.iter_mut().zip(&self.0) {
+        for (slice, bytes) in slices.iter_mut().zip(&self.slices) {
             *slice = IoSlice::new(bytes);
         }
-        let written = ready!(Pin::new(stream).poll_write_vectored(cx, &slices[..self.0.len().min(SLICES)]))?;
+        let written = ready!(Pin::new(stream).poll_write_vectored(cx, &slices[..self.slices.len().min(SLICES)]))?;
         self.advance(written);
         Poll::Ready(Ok(written))
     }
 
     fn advance(&mut self, mut written: usize) {
-        while let Some(first) = self.0.front_mut() {
+        self.bytes -= written;
+        while let Some(first) = self.slices.front_mut() {
             if first.len() > written {
                 return first.advance(written);
             }
             written -= first.len();
-            self.0.pop_front();
+            self.slices.pop_front();
         }
     }
 }
