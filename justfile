@@ -21,5 +21,5 @@ sim:
 
 # The built relay with OBS, ffmpeg and ffplay; takes names of cases, or --keep.
 e2e *args:
-    cargo build --release
+    cargo build --release --package rtmp-relay
     python3 tests/e2e/run.py {{args}}
