@@ -22,7 +22,8 @@ impl Backoff {
     pub fn next(&mut self, cap: Duration) -> Duration {
         let doubled = INITIAL.saturating_mul(1 << self.failures.min(16));
         self.failures += 1;
-        doubled.min(cap).mul_f64(0.75 + self.random.f64() / 2.0)
+        let dice = if mutant!(OwnDice) { fastrand::f64() } else { self.random.f64() };
+        doubled.min(cap).mul_f64(0.75 + dice / 2.0)
     }
 
     /// Starts again with the shortest wait.

@@ -8,7 +8,11 @@
 //! ```
 //! A task each; it shares nothing with the others but the log, and nobody waits for it.
 
+use std::future::poll_fn;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use tokio::time::{Instant, interval, sleep, timeout, timeout_at};
@@ -81,7 +85,7 @@ impl<N: Network> Destination<N> {
     pub async fn run(mut self) {
         let mut backoff = Backoff::new(self.random.fork());
         let log = self.log.clone();
-        let place = self.place.clone();
+        let place = if mutant!(TwoAtOnce) { Place::default() } else { self.place.clone() };
         self.row.update(|s| s.enter(State::Connecting, Some("the session before it is ending".to_owned())));
         let _held = tokio::select! {
             biased;
@@ -98,14 +102,14 @@ impl<N: Network> Destination<N> {
             let connected = tokio::select! {
                 biased;
                 () = log.ended() => return,
-                connected = self.connect() => connected,
+                connected = caught(self.connect()) => connected,
             };
             let ended = match connected {
                 Err(error) => Err(error),
                 Ok((connection, message_stream)) => {
                     let since = Instant::now();
                     said.clear();
-                    let ended = self.publish(connection, message_stream).await;
+                    let ended = caught(self.publish(connection, message_stream)).await;
                     if since.elapsed() >= STABLE {
                         backoff.reset();
                     }
@@ -114,7 +118,13 @@ impl<N: Network> Destination<N> {
             };
             let Err(error) = ended else { return };
             let class = error.class();
-            let wait = backoff.next(class.cap());
+            let wait = backoff.next(class.cap()) * if mutant!(WaitsTooLong) { 10 } else { 1 };
+            if mutant!(OneEndsAll) {
+                log.end();
+            }
+            if mutant!(GivesUp) && self.row.status().attempts > 3 {
+                return;
+            }
             let text = error.explain();
             // Said once, and again when it changes: a server can be away all night.
             if said != text {
@@ -229,7 +239,7 @@ impl<N: Network> Destination<N> {
                 },
                 () = &mut over => return Ok(()),
                 _ = tick.tick() => {
-                    if watch.stalled(connection) > STALL {
+                    if watch.stalled(connection) > STALL && !mutant!(NeverStalled) {
                         return Err(Error::Stalled);
                     }
                     let now = Instant::now();
@@ -238,6 +248,7 @@ impl<N: Network> Destination<N> {
                     }
                     let trouble = match now - last.1 >= QUIET {
                         false => None,
+                        true if mutant!(AlwaysLive) => None,
                         true if connection.is_blocked() => Some("the server takes nothing"),
                         true => Some("nothing comes from the encoder"),
                     };
@@ -251,5 +262,31 @@ impl<N: Network> Destination<N> {
                 }
             }
         }
+    }
+}
+
+/// A panic is our bug, and this attempt's alone: there will be another one.
+async fn caught<T>(attempt: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    let mut attempt = pin!(attempt);
+    poll_fn(|cx| match catch_unwind(AssertUnwindSafe(|| attempt.as_mut().poll(cx))) {
+        Ok(poll) => poll,
+        Err(_) => Poll::Ready(Err(Error::Panicked)),
+    })
+    .await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_is_a_failed_attempt() {
+        let attempt = async {
+            tokio::task::yield_now().await;
+            panic!("as this test wants");
+        };
+        let failed: Result<(), Error> = caught(attempt).await;
+        assert!(matches!(failed, Err(Error::Panicked)));
+        assert!(matches!(caught(async { Ok(7) }).await, Ok(7)));
     }
 }

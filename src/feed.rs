@@ -121,7 +121,7 @@ impl Session {
         if !self.preamble.as_ref().is_some_and(|sent| Arc::ptr_eq(sent, &frame.preamble)) {
             let time = frame.time.max(base);
             let sent = self.preamble.replace(frame.preamble.clone());
-            for item in frame.preamble.since(sent.as_deref()) {
+            for item in frame.preamble.since(sent.as_deref()).filter(|_| !mutant!(NoPreamble)) {
                 let payload = match (item.kind, self.metadata) {
                     (Kind::Data, Metadata::SetDataFrame) => [SET_DATA_FRAME, &item.payload].concat().into(),
                     _ => item.payload.clone(),

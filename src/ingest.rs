@@ -118,6 +118,12 @@ impl Ingest {
             let silent = |_| Error::TimedOut { phase: Phase::Media };
             timeout(PUBLISHER_SILENCE, connection.receive()).await.map_err(silent)??;
             self.publication.touch();
+            if mutant!(ReadsSlowly) {
+                tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+            }
+            if mutant!(StopsReading) && self.publication.log().bytes() > 64 << 10 {
+                tokio::time::sleep(std::time::Duration::from_secs(10)).await;
+            }
         }
     }
 

@@ -28,6 +28,9 @@
 //! | [`relay`] | all of them together |
 //! | [`config`], [`limits`] | what it is told, and what it allows |
 
+#[macro_use]
+pub mod mutants;
+
 pub mod backoff;
 pub mod causes;
 pub mod cli;

@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Each room and the rooms it may use. `limits` is open to all.
-const MAY_USE: [(&str, &[&str]); 17] = [
+const MAY_USE: [(&str, &[&str]); 18] = [
     ("rtmp", &["flv"]),
     ("flv", &["rtmp"]),
     ("stream", &["flv"]),
@@ -15,6 +15,7 @@ const MAY_USE: [(&str, &[&str]); 17] = [
     ("backoff", &[]),
     ("limits", &[]),
     ("causes", &[]),
+    ("mutants", &[]),
     ("feed", &["stream", "rtmp", "flv", "net"]),
     ("inbound", &["stream", "rtmp", "net", "feed"]),
     ("ingest", &["stream", "rtmp", "flv", "net", "inbound"]),

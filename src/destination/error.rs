@@ -28,6 +28,9 @@ pub enum Error {
     /// The server ended a stream it had accepted.
     #[error("ended by the server: {code}", code = printable(&.0.code))]
     Kicked(command::Status),
+    /// We have a bug.
+    #[error("rtmp-relay has panicked; this is a bug, please report it")]
+    Panicked,
     /// The server takes no more bytes.
     #[error("the server has taken nothing for 10 s")]
     Stalled,
@@ -54,7 +57,7 @@ impl Error {
     /// What kind of error it is.
     pub fn class(&self) -> Class {
         match self {
-            Error::Lookup(_) | Error::Connect(_) | Error::Stalled => Class::Network,
+            Error::Lookup(_) | Error::Connect(_) | Error::Stalled | Error::Panicked => Class::Network,
             // Most platforms say no to a key by closing, without a word.
             Error::Connection(
                 connection::Error::Closed { phase: Phase::Request }

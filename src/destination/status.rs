@@ -146,8 +146,8 @@ impl Status {
             self.bitrate = ((sent - bytes) as f64 * 8.0 / elapsed) as u64;
         }
         self.bytes += sent - bytes;
-        self.messages += stats.messages - counted.messages;
-        self.dropped += stats.skipped - counted.skipped;
+        self.messages += (stats.messages - counted.messages) * if mutant!(CountsTwice) { 2 } else { 1 };
+        self.dropped += if mutant!(ForgetsDrops) { 0 } else { stats.skipped - counted.skipped };
         self.lag = stats.lag;
         self.counted = (sent, stats, Instant::now());
     }

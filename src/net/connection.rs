@@ -301,7 +301,7 @@ impl<S: Stream, M: Source> Io<S, M> {
 
     fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Filled>> {
         loop {
-            if self.outbox.is_empty() {
+            if self.outbox.is_empty() || mutant!(OutboxGrows) {
                 self.replies = 0;
                 let outbox = &mut self.outbox;
                 let filled = match &mut self.source {

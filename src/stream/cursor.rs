@@ -94,6 +94,8 @@ impl Cursor {
             true => state.newest_start().filter(|start| *start >= self.position),
             false => state.next_start(self.position),
         };
+        let start =
+            start.or(mutant!(StartsAnywhere).then(|| state.end())).filter(|_| !(mutant!(StaysBehind) && self.begun));
         let to = start.unwrap_or(state.end());
         if self.begun {
             self.skipped += to - self.position;
@@ -140,7 +142,7 @@ impl State {
 
 impl Drop for Cursor {
     fn drop(&mut self) {
-        if let Some(reader) = self.reader {
+        if let Some(reader) = self.reader.filter(|_| !mutant!(WakerStays)) {
             self.log.unregister(reader);
         }
     }

@@ -109,7 +109,7 @@ impl Directory {
         let (log, lost) = match state.entries.get(&name) {
             Some(Entry::Live(log, presence)) => {
                 let heard = presence.heard();
-                if heard.elapsed() < TAKEOVER {
+                if heard.elapsed() < TAKEOVER || mutant!(NeverTakesOver) {
                     return Err(Busy);
                 }
                 presence.replaced.cancel();
@@ -283,10 +283,12 @@ impl Drop for Publication {
     fn drop(&mut self) {
         let mut state = self.directory.state();
         // A late goodbye, or a late loss, of one whose place is taken.
-        if !matches!(state.entries.get(&self.name), Some(Entry::Live(_, now)) if now.session == self.presence.session) {
+        let mine =
+            matches!(state.entries.get(&self.name), Some(Entry::Live(_, now)) if now.session == self.presence.session);
+        if !mine && !mutant!(LateGoodbyeHits) {
             return;
         }
-        if self.ended {
+        if self.ended && !mutant!(EntryStays) {
             state.entries.remove(&self.name);
         } else {
             state.entries.insert(self.name.clone(), Entry::Lost(self.log.clone(), Instant::now()));

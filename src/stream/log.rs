@@ -84,7 +84,8 @@ impl Log {
     /// sockets before they return.
     pub fn announce(&self) {
         let readers = self.state().readers.clone();
-        for (_, waker) in readers.iter() {
+        let all = if mutant!(OnlyTheFirstHears) { 1 } else { readers.len() };
+        for (_, waker) in readers.iter().take(all) {
             waker.wake_by_ref();
         }
     }
@@ -144,7 +145,9 @@ impl Log {
         let mut state = self.state();
         let id = state.next_reader;
         state.next_reader += 1;
-        Arc::make_mut(&mut state.readers).push((id, waker));
+        let readers = Arc::make_mut(&mut state.readers);
+        let at = if mutant!(AnyOrder) { fastrand::usize(..=readers.len()) } else { readers.len() };
+        readers.insert(at, (id, waker));
         id
     }
 
@@ -171,7 +174,10 @@ impl State {
             self.starts.push_back(self.end());
         }
         self.frames.push_back(frame);
-        while self.frames.len() > 1 && (self.bytes > self.limits.bytes || self.span() > self.limits.time) {
+        while !mutant!(LogGrows)
+            && self.frames.len() > 1
+            && (self.bytes > self.limits.bytes || self.span() > self.limits.time)
+        {
             self.evict();
         }
     }
