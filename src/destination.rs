@@ -16,6 +16,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use tokio::time::{Instant, interval, sleep, timeout, timeout_at};
+use tracing::field::display;
 use tracing::{info, warn};
 
 pub mod error;
@@ -192,7 +193,8 @@ impl<N: Network> Destination<N> {
         let metadata = Metadata::SetDataFrame;
         connection.feed(Feed::new(self.log.clone(), self.join, stream, self.chunk_size, metadata));
         self.row.update(Status::session_began);
-        info!(destination = %self.row.name(), stream = ?self.row.status().stream, "destination live");
+        let stream_name = self.row.status().stream.map(display);
+        info!(destination = %self.row.name(), stream = stream_name, "destination live");
         let ended = self.send(&mut connection).await;
         self.row.update(|s| {
             s.count(connection.sent(), connection.source(Feed::stats).unwrap_or_default());
