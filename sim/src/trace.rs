@@ -44,13 +44,14 @@ struct Line {
 struct Node(String);
 
 impl Trace {
-    /// Takes this thread's log until the guard is dropped; with `wire`, also every segment sent, delivered and read.
+    /// Takes this thread's log until the guard is dropped: what is worth an `info` or more; with `wire` everything, down to
+    /// every segment sent, delivered and read.
     pub fn install(&self, wire: bool) -> DefaultGuard {
         self.lines().wire = wire;
         tracing::subscriber::set_default(tracing_subscriber::registry().with(self.clone()))
     }
 
-    /// Everything, a line each.
+    /// All that was taken, a line each.
     pub fn all(&self) -> String {
         self.lines().lines.iter().map(|line| line.print(3)).collect()
     }
@@ -81,7 +82,7 @@ impl Trace {
 
 impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Trace {
     fn enabled(&self, metadata: &Metadata<'_>, _: Context<'_, S>) -> bool {
-        metadata.is_span() || *metadata.level() <= Level::DEBUG && metadata.target() != WIRE || self.lines().wire
+        metadata.is_span() || is_story(metadata) || self.lines().wire
     }
 
     /// turmoil runs each host in a span with its name.
@@ -104,8 +105,12 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Trace {
         let node = node.as_ref().and_then(|extensions| extensions.get::<Node>()).map(|node| &node.0);
         let node = values.node.as_ref().or(node).map_or("world", String::as_str);
         let text = format!("{node:9} {}{}\n", values.message, values.fields);
-        lines.push(Line { at: *now, story: *event.metadata().level() <= Level::INFO && !wire, text });
+        lines.push(Line { at: *now, story: is_story(event.metadata()), text });
     }
+}
+
+fn is_story(metadata: &Metadata<'_>) -> bool {
+    *metadata.level() <= Level::INFO && metadata.target() != WIRE
 }
 
 impl Line {

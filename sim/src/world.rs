@@ -68,7 +68,7 @@ impl World {
         World::new(seed, false)
     }
 
-    /// The same, and every segment on every link is in the trace, which takes longer.
+    /// The same, and all that happens is in the trace, down to every segment on every link, which takes longer.
     pub fn seeded_with_wire(seed: u64) -> Self {
         World::new(seed, true)
     }
@@ -264,7 +264,7 @@ impl World {
         self.trace.story(1)
     }
 
-    /// What has happened, in full.
+    /// What has happened, as far as the trace has it.
     pub fn trace(&self) -> String {
         self.trace.all()
     }

@@ -31,14 +31,14 @@ fn one_server_crashes_and_comes_back_and_the_others_miss_nothing() {
             .server("kick", |_| Answer::Accept)
             .server("facebook", |_| Answer::Accept)
             .server("archive", |_| Answer::Accept)
-            .encoder("obs", "relay/live/show", &[Act::Publish(secs(18)), Act::Stop]);
+            .encoder("obs", "relay/live/show", &[Act::Publish(secs(14)), Act::Stop]);
         world.run(secs(4));
         world.crash("kick");
         world.run(secs(4));
         assert_ne!(world.status("relay", "kick").state, State::Live);
         world.bounce("kick");
         world.until(back(), is_back);
-        world.run(secs(20).saturating_sub(world.now()));
+        world.run(secs(16).saturating_sub(world.now()));
 
         let sent = world.sent("obs");
         for server in UNHARMED {

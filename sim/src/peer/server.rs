@@ -145,6 +145,7 @@ impl Visit {
                 info!("reads nothing");
                 sleep(after + lasting - since).await;
                 info!("reads again");
+                self.answer = Answer::Accept;
             }
         }
         Ok(self.stream.read_buf(&mut self.input).await? > 0)
