@@ -173,7 +173,7 @@ impl<N: Network> Destination<N> {
                 match event {
                     Event::Started(message_stream) => return Ok((connection, message_stream)),
                     Event::Refused(phase, status) => {
-                        connection.close().await;
+                        connection.close_or_abort().await;
                         return Err(Error::Refused(phase, status));
                     }
                     Event::Ended(_) | Event::Message(_) => {}
@@ -204,7 +204,7 @@ impl<N: Network> Destination<N> {
             Ok(()) => {
                 self.row.update(|s| s.enter(State::Draining, None));
                 connection.session.finish();
-                connection.close().await;
+                connection.close_or_abort().await;
                 info!(destination = %self.row.name(), "destination ended");
                 Ok(())
             }

@@ -117,7 +117,7 @@ impl<N: Network> Relay<N> {
                 biased;
                 () = shutdown.cancelled() => break,
                 Some(ended) = self.tasks.join_next() => report(ended),
-                () = directory.changed() => {}
+                () = directory.changed() => self.reconcile(),
                 () = sleep_until(expiry.unwrap_or_else(Instant::now)), if expiry.is_some() => {}
                 () = sleep_until(rest.unwrap_or_else(Instant::now)), if rest.is_some() => rest = None,
                 accepted = self.listener.accept(), if rest.is_none() => match accepted {
@@ -129,7 +129,6 @@ impl<N: Network> Relay<N> {
                 },
             }
             expiry = directory.expire(self.config.grace);
-            self.reconcile();
         }
         info!("stopping");
         drop(self.listener);

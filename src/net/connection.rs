@@ -192,8 +192,21 @@ impl<S: Stream, P: Session, M: Source> Connection<S, P, M> {
         std::future::poll_fn(|cx| self.poll_receive(cx)).await
     }
 
-    /// Sends what is queued and ends the stream, within `limits::GOODBYE`.
+    /// Sends what is queued and ends the stream. What has not gone within `limits::GOODBYE` the network may still deliver.
     pub async fn close(mut self) {
+        self.farewell().await;
+    }
+
+    /// Sends what is queued and ends the stream; a peer that has not let go within `limits::GOODBYE` is reset. So there is
+    /// nothing of this connection left when the next one begins.
+    pub async fn close_or_abort(mut self) {
+        if !self.farewell().await {
+            self.abort();
+        }
+    }
+
+    /// True if the peer has closed its side as well.
+    async fn farewell(&mut self) -> bool {
         // The source is left behind: only what has been queued goes. Dropped after the lock, since it knows the log.
         let source = {
             let mut io = lock(&self.shared);
@@ -216,8 +229,7 @@ impl<S: Stream, P: Session, M: Source> Connection<S, P, M> {
             }
             io::Result::Ok(())
         };
-        // Too late or failed: dropped here, which ends it too.
-        let _ = timeout(GOODBYE, farewell).await;
+        timeout(GOODBYE, farewell).await.is_ok()
     }
 
     /// Drops the connection so that the peer sees it was not meant to end here.
