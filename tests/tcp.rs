@@ -2,11 +2,16 @@
 
 #![allow(missing_docs, clippy::unwrap_used)]
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::time::{Duration, Instant};
 
 use rtmp_relay::destination::State;
 use rtmp_relay::flv::{Kind, file};
+use rtmp_relay::net::Connection;
+use rtmp_relay::net::connection::{Error, NoSource};
+use rtmp_relay::rtmp::ServerSession;
+use rtmp_relay::rtmp::server::Event;
+use rtmp_relay::rtmp::session::{Phase, Session};
 
 mod peers;
 
@@ -174,4 +179,38 @@ async fn shutdown_says_goodbye_to_everybody_and_does_not_wait_for_a_publisher() 
     // A clean end: the sink's own stream ends at once, without a grace period.
     assert_eq!(tokio::time::timeout(PATIENCE, player.rest()).await.unwrap().len(), 2);
     assert!(asked.elapsed() < Duration::from_secs(8));
+}
+
+#[tokio::test]
+async fn a_server_that_does_not_let_go_in_time_is_reset_before_the_next_session() {
+    let listener = tokio::net::TcpListener::bind(ANYWHERE).await.unwrap();
+    let relay = Server::start(ANYWHERE, &[("deaf", listener.local_addr().unwrap())], None).await;
+    let mut encoder = Encoder::publish(relay.address, "live/show").await.unwrap();
+    let (stream, _) = listener.accept().await.unwrap();
+    let mut session: Connection<_, _, NoSource> = Connection::new(stream, ServerSession::new([7; 1528]));
+    while session.session.phase() != Phase::Media {
+        if let Some(Event::Request(request)) = session.event().unwrap() {
+            session.session.accept(request);
+        } else {
+            session.receive().await.unwrap();
+        }
+    }
+    while session.event().unwrap().is_some() {}
+    let _ = tokio::time::timeout(Duration::from_millis(100), session.receive()).await;
+    until("it is live", || relay.board.statuses()[0].state == State::Live).await;
+    // From here on it reads nothing, and more is sent than the network holds.
+    encoder.headers().await;
+    for n in 0..30 {
+        let frame = [&video(n == 0, n)[..], &vec![0; 1 << 20]].concat();
+        encoder.send(Kind::Video, 33 * n as u32, &frame).await;
+    }
+    encoder.end().await;
+    until("the destination has ended", || relay.board.statuses()[0].state == State::Waiting).await;
+    let ended = loop {
+        match session.receive().await {
+            Ok(_) => session.session.input().clear(),
+            Err(error) => break error,
+        }
+    };
+    assert!(matches!(&ended, Error::Lost { source, .. } if source.kind() == ErrorKind::ConnectionReset), "{ended}");
 }
