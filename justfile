@@ -15,9 +15,17 @@ check:
 test:
     cargo test
 
-# Whole relays on a simulated network.
-sim:
-    cargo test -p sim
+# Two thousand simulated worlds, each with its faults, watched by laws.
+soak *args="--seeds 0..2000 --jobs 2":
+    cargo run --release --package sim -- soak {{args}}
+
+# The story of one of them.
+sim seed:
+    cargo run --release --package sim -- replay --seed {{seed}}
+
+# Deliberate bugs in the product, each of which a law has to catch.
+mutants:
+    cargo run --release --package sim --features mutants -- mutants
 
 # The built relay with OBS, ffmpeg and ffplay; takes names of cases, or --keep.
 e2e *args:

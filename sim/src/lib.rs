@@ -15,10 +15,12 @@
 //! | [`world`] | hosts, links, one seed |
 //! | [`trace`] | what has happened |
 //! | [`laws`] | what has to be so |
+//! | [`soak`] | thousands of worlds drawn from seeds, and the laws that watch them |
 
 pub mod laws;
 pub mod net;
 pub mod peer;
+pub mod soak;
 pub mod trace;
 pub mod world;
 

@@ -21,13 +21,16 @@ mod encoder;
 mod media;
 mod player;
 mod server;
+mod show;
 
 pub use encoder::Act;
-pub(crate) use encoder::Encoder;
+pub(crate) use encoder::{Encoder, stop};
+pub(crate) use media::note;
 pub use media::{Media, Tape};
 pub(crate) use player::Player;
 pub(crate) use server::Server;
 pub use server::{Answer, Session};
+pub(crate) use show::{Picture, Show};
 
 /// A client gives up a wait for an answer after this.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -35,22 +38,22 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// Something a world shares with its peers, who all live on its thread.
 pub(crate) type Shared<T> = Rc<RefCell<T>>;
 
-type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
+pub(crate) type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 
 /// Where a client goes: `host/app/stream`.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Place(pub(crate) &'static str);
 
 /// The product's client session on a simulated stream, driven the plain way.
-struct Client {
-    stream: Mss,
-    session: ClientSession,
-    events: VecDeque<Event>,
+pub(crate) struct Client {
+    pub(crate) stream: Mss,
+    pub(crate) session: ClientSession,
+    pub(crate) events: VecDeque<Event>,
 }
 
 impl Client {
     /// Connects, and comes back when it may publish or play.
-    async fn open(place: Place, role: Role) -> Result<(Self, u32)> {
+    pub(crate) async fn open(place: Place, role: Role) -> Result<(Self, u32)> {
         let mut url = Url::parse(&format!("rtmp://{}", place.0))?;
         let name = url.name.take().ok_or("a place is host/app/stream")?;
         let address = Turmoil.lookup(&url.host, url.port).await?[0];
@@ -68,7 +71,7 @@ impl Client {
     }
 
     /// What the server does next.
-    async fn event(&mut self) -> Result<Event> {
+    pub(crate) async fn event(&mut self) -> Result<Event> {
         loop {
             if let Some(event) = self.events.pop_front() {
                 return Ok(event);
@@ -81,7 +84,7 @@ impl Client {
     }
 
     /// Cancel safe.
-    async fn read(&mut self) -> io::Result<()> {
+    pub(crate) async fn read(&mut self) -> io::Result<()> {
         match self.stream.read_buf(self.session.input()).await? {
             0 => Err(io::ErrorKind::UnexpectedEof.into()),
             _ => Ok(()),
@@ -89,7 +92,7 @@ impl Client {
     }
 
     /// Answers what has been read.
-    async fn react(&mut self) -> Result<()> {
+    pub(crate) async fn react(&mut self) -> Result<()> {
         while let Some(output) = self.session.poll()? {
             match output {
                 Output::Transmit(bytes) => self.stream.write_all(&bytes).await?,

@@ -1,13 +1,9 @@
 //! An encoder: it publishes a synthetic stream, stops, vanishes and comes back as its script says.
 
-use std::collections::VecDeque;
 use std::future::pending;
 use std::iter::Peekable;
 use std::time::Duration;
 
-use bytes::BytesMut;
-use rtmp_relay::flv::Kind;
-use rtmp_relay::rtmp::amf0::Amf0;
 use rtmp_relay::rtmp::chunk;
 use rtmp_relay::rtmp::chunk::writer::{self, Header, Lane};
 use rtmp_relay::rtmp::client::Event;
@@ -16,7 +12,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tracing::info;
 
-use super::{Client, Media, Place, Result, Shared, Tape};
+use super::{Client, Media, Picture, Place, Result, Shared, Show, Tape};
 use crate::trace::Trace;
 
 /// What an encoder does, one after the other.
@@ -61,7 +57,12 @@ impl Encoder {
             match *act {
                 Act::Publish(time) => {
                     if publishing.is_none() {
-                        publishing = self.begin(Show::new(session, key_every)).await;
+                        publishing = self
+                            .begin(Show::new(
+                                session,
+                                Picture { gop: 30 * key_every.as_secs() as u32, ..Picture::default() },
+                            ))
+                            .await;
                         session += 1;
                     }
                     let Some(begun) = &mut publishing else { continue };
@@ -130,66 +131,9 @@ impl Encoder {
 }
 
 /// Says goodbye, and waits for the server's.
-async fn stop(mut client: Client) {
+pub(crate) async fn stop(mut client: Client) {
     client.session.finish();
     let goodbye = async { while client.event().await.is_ok() {} };
     // A server that does not answer is not waited for.
     let _ = timeout(Duration::from_secs(1), goodbye).await;
-}
-
-/// A synthetic stream: H.264-like video at 30 frames a second, AAC-like audio. Frames and the video header are each session's
-/// own, metadata and audio header are not.
-struct Show {
-    session: u8,
-    /// Frames from key frame to key frame.
-    gop: u32,
-    start: VecDeque<(u32, Kind, Vec<u8>)>,
-    video: u32,
-    audio: u32,
-}
-
-impl Show {
-    fn new(session: u8, key_every: Duration) -> Self {
-        let metadata = {
-            let mut out = BytesMut::new();
-            Amf0::from("@setDataFrame").write(&mut out);
-            Amf0::from("onMetaData").write(&mut out);
-            Amf0::object([("width", Amf0::Number(1280.0)), ("height", Amf0::Number(720.0))]).write(&mut out);
-            out.to_vec()
-        };
-        let video = [b"\x17\x00\x00\x00\x00\x01\x64\x00\x1f\xff\xe1\x00\x02\x67", &[session][..]].concat();
-        let audio = b"\xaf\x00\x11\x90".to_vec();
-        let start = [(0, Kind::Data, metadata), (0, Kind::Video, video), (0, Kind::Audio, audio)].into();
-        Show { session, gop: 30 * key_every.as_secs() as u32, start, video: 0, audio: 0 }
-    }
-
-    fn payload(&self, head: &[u8], number: u32, length: usize) -> Vec<u8> {
-        let mut payload = [head, &[self.session], &number.to_be_bytes()].concat();
-        payload.extend((0..length as u32).map(|n| (n * 31 + number * 7) as u8));
-        payload
-    }
-}
-
-impl Iterator for Show {
-    type Item = (u32, Kind, Vec<u8>);
-
-    fn next(&mut self) -> Option<Self::Item> {
-        if let Some(message) = self.start.pop_front() {
-            return Some(message);
-        }
-        let (video_time, audio_time) = (self.video * 1000 / 30, self.audio * 1024 / 48);
-        if audio_time < video_time {
-            self.audio += 1;
-            return Some((audio_time, Kind::Audio, self.payload(b"\xaf\x01", self.audio - 1, 150)));
-        }
-        self.video += 1;
-        let number = self.video - 1;
-        let payload = match (number.is_multiple_of(self.gop), number.is_multiple_of(3 * self.gop)) {
-            // More than one chunk.
-            (true, true) => self.payload(b"\x17\x01\x00\x00\x00", number, 64_000),
-            (true, false) => self.payload(b"\x17\x01\x00\x00\x00", number, 16_000),
-            (false, _) => self.payload(b"\x27\x01\x00\x00\x00", number, 1_200),
-        };
-        Some((video_time, Kind::Video, payload))
-    }
 }

@@ -28,7 +28,7 @@ pub type Tape = Vec<Media>;
 
 /// What the encoders here send is easily told apart; nothing of the product is asked.
 impl Media {
-    pub(super) fn new(at: Duration, kind: Kind, time: u32, payload: &[u8]) -> Self {
+    pub(crate) fn new(at: Duration, kind: Kind, time: u32, payload: &[u8]) -> Self {
         Media { at, kind, time, payload: Bytes::copy_from_slice(payload) }
     }
 
@@ -43,24 +43,35 @@ impl Media {
     }
 }
 
-/// `metadata`, `video header`, `key 1.60`, `audio 1.94`: encoder session and number.
-impl fmt::Display for Media {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Media {
+    /// Encoder session and number within its kind; none for metadata and headers.
+    pub fn label(&self) -> Option<(u8, u32)> {
         let at = match self.kind {
-            Kind::Data => return f.write_str("metadata"),
+            Kind::Data => return None,
             Kind::Audio => 2,
             Kind::Video => 5,
         };
+        match self.payload.get(at..at + 5) {
+            Some(&[session, a, b, c, d]) if !self.is_preamble() => Some((session, u32::from_be_bytes([a, b, c, d]))),
+            _ => None,
+        }
+    }
+}
+
+/// `metadata`, `video header`, `key 1.60`, `audio 1.94`: encoder session and number.
+impl fmt::Display for Media {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.kind == Kind::Data {
+            return f.write_str("metadata");
+        }
         let name = match (self.kind, self.is_key()) {
             (Kind::Video, true) => "key",
             (Kind::Video, false) => "video",
             (Kind::Audio | Kind::Data, _) => "audio",
         };
-        match self.payload.get(at..at + 5) {
-            Some(&[session, a, b, c, d]) if !self.is_preamble() => {
-                write!(f, "{name} {session}.{}", u32::from_be_bytes([a, b, c, d]))
-            }
-            _ => write!(f, "{name} header"),
+        match self.label() {
+            Some((session, number)) => write!(f, "{name} {session}.{number}"),
+            None => write!(f, "{name} header"),
         }
     }
 }
@@ -72,7 +83,7 @@ impl fmt::Debug for Media {
 }
 
 /// Remembers a message that a peer has got.
-pub(super) fn note(trace: &Trace, tape: &mut Tape, message: &Message) {
+pub(crate) fn note(trace: &Trace, tape: &mut Tape, message: &Message) {
     let Some(kind) = message.media() else { return };
     let media = Media::new(trace.now(), kind, message.timestamp, &message.payload);
     debug!("{media:?}");

@@ -10,6 +10,7 @@ use rtmp_relay::net::{Listener, Network};
 use rtmp_relay::rtmp::amf0::Amf0;
 use rtmp_relay::rtmp::chunk::{self, Reader};
 use rtmp_relay::rtmp::command::{Command, Status, code};
+use rtmp_relay::rtmp::control::{self, UserControl};
 use rtmp_relay::rtmp::handshake;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::task::JoinSet;
@@ -32,6 +33,22 @@ pub enum Answer {
     Silence(&'static str),
     /// Takes the stream; this long after it began, reads nothing for that long.
     Deaf(Duration, Duration),
+    /// Takes the stream, and for this long after it began rests after each read, of a few bytes, for that long.
+    Slow(Duration, Duration),
+    /// Ends the connection in the middle of the stream, after so many bytes of media.
+    Close(usize),
+    /// The same, but with bytes of the client's unread, so that the client sees a reset.
+    Reset(usize),
+    /// Ends the stream in so many words, this long after it began, and leaves the connection to the client.
+    Kick(Duration),
+    /// Answers this command with bytes that mean nothing; `""` is the handshake.
+    Garbage(&'static str),
+    /// Takes the stream, and answers in chunks of this size.
+    Chunks(usize),
+    /// Takes the stream, and asks for an acknowledgement of every so many bytes.
+    Window(u32),
+    /// Takes the stream, and sends so many pings after each read.
+    Pings(usize),
 }
 
 /// One connection to a server, as the server saw it.
@@ -75,6 +92,8 @@ struct Visit {
     input: BytesMut,
     number: usize,
     answer: Answer,
+    /// Bytes of media so far.
+    media: usize,
 }
 
 impl Visit {
@@ -85,7 +104,7 @@ impl Visit {
         server.sessions.borrow_mut().push(session);
         let answer = (server.answer)(number);
         info!("accepts connection {}", number + 1);
-        Visit { server, stream, input: BytesMut::new(), number, answer }
+        Visit { server, stream, input: BytesMut::new(), number, answer, media: 0 }
     }
 
     async fn run(mut self) {
@@ -109,8 +128,15 @@ impl Visit {
                     None => {
                         let trace = self.server.trace.clone();
                         self.session(|session| note(&trace, &mut session.tape, &message));
+                        self.media += message.payload.len();
+                        self.end().await?;
                     }
                 }
+            }
+            if matches!(self.answer, Answer::Kick(after) if self.since().is_some_and(|since| since >= after)) {
+                self.answer = Answer::Accept;
+                let kick = Status::success(code::UNPUBLISH_SUCCESS, "").command();
+                self.stream.write_all(&kick.message(1, chunk::INITIAL_SIZE)).await?;
             }
             if !self.read().await? {
                 return Ok(());
@@ -121,7 +147,9 @@ impl Visit {
     /// RTMP 1.0 §5.2: C0 and C1, S0 and S1 and their echo, and an echo back. False at the end.
     async fn handshake(&mut self) -> Result<bool> {
         let Some(hello) = self.take(1 + handshake::SIZE).await? else { return Ok(false) };
-        if !matches!(self.answer, Answer::Silence("")) {
+        if matches!(self.answer, Answer::Garbage("")) {
+            self.stream.write_all(&[0x55; 4_000]).await?;
+        } else if !matches!(self.answer, Answer::Silence("")) {
             self.stream.write_all(&[&hello[..1], &[0; handshake::SIZE], &hello[1..]].concat()).await?;
         }
         Ok(self.take(handshake::SIZE).await?.is_some())
@@ -137,8 +165,39 @@ impl Visit {
         Ok(Some(self.input.split_to(length)))
     }
 
+    /// Whether it has had enough.
+    async fn end(&mut self) -> Result<()> {
+        match self.answer {
+            Answer::Close(after) if self.media >= after => Err("it has had enough")?,
+            Answer::Reset(after) if self.media >= after => {
+                // What arrives meanwhile makes a reset of the end.
+                sleep(Duration::from_millis(400)).await;
+                Err("it has had enough, and resets")?
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// How long the client has been allowed to publish.
+    fn since(&self) -> Option<Duration> {
+        self.session(|session| session.began).map(|began| self.server.trace.now() - began)
+    }
+
     /// False at the end.
     async fn read(&mut self) -> Result<bool> {
+        if let (Answer::Slow(lasting, pause), Some(since)) = (self.answer, self.since())
+            && since < lasting
+        {
+            sleep(pause).await;
+            let mut few = [0; 256];
+            let read = self.stream.read(&mut few).await?;
+            self.input.extend_from_slice(&few[..read]);
+            return Ok(read > 0);
+        }
+        if let (Answer::Pings(number), Some(_)) = (self.answer, self.since()) {
+            let ping = UserControl::PingRequest(7).message();
+            self.stream.write_all(&ping.repeat(number)).await?;
+        }
         if let (Answer::Deaf(after, lasting), Some(began)) = (self.answer, self.session(|session| session.began)) {
             let since = self.server.trace.now() - began;
             if since >= after && since < after + lasting {
@@ -158,6 +217,10 @@ impl Visit {
         info!("gets {name}");
         let status = match self.answer {
             Answer::Silence(silent) if silent == name => return Ok(()),
+            Answer::Garbage(garbled) if garbled == name => {
+                self.stream.write_all(&[0x55; 300]).await?;
+                return Ok(());
+            }
             Answer::Refuse(refused, code) if refused == name => Some(Status::error(code, "")),
             _ => None,
         };
@@ -172,8 +235,19 @@ impl Visit {
             }
             _ => return Ok(()),
         };
+        let mut replies = BytesMut::new();
+        match self.answer {
+            Answer::Chunks(size) if name == "connect" => replies.extend_from_slice(&control::set_chunk_size(size)),
+            Answer::Window(bytes) if name == "connect" => {
+                replies.extend_from_slice(&control::window_ack_size(bytes));
+                replies.extend_from_slice(&control::set_peer_bandwidth(bytes));
+            }
+            _ => {}
+        }
+        let size = if let Answer::Chunks(size) = self.answer { size } else { chunk::INITIAL_SIZE };
         let stream = u32::from(name == "publish");
-        self.stream.write_all(&reply.message(stream, chunk::INITIAL_SIZE)).await?;
+        replies.extend_from_slice(&reply.message(stream, size));
+        self.stream.write_all(&replies).await?;
         Ok(())
     }
 

@@ -1,0 +1,43 @@
+//! A handful of the soak's worlds, and each that has found a bug.
+
+use sim::soak::{Kind, Law, Plan, Told, play, play_twice};
+
+/// No law is broken in the world of this seed.
+fn holds(seed: u64) {
+    let outcome = play(seed, Told::Nothing);
+    if let Some(violation) = outcome.violation {
+        let faults: String = outcome.plan.faults.iter().map(|fault| format!("  {fault}\n")).collect();
+        panic!("{violation}\n{faults}  cargo run --release -p sim -- replay --seed {seed}");
+    }
+    assert!(outcome.lasted.as_secs() >= 60 && outcome.plan.faults.len() >= 2, "a world that was worth it");
+}
+
+#[test]
+fn no_law_is_broken_in_the_first_worlds() {
+    (0..4).for_each(holds);
+}
+
+#[test]
+fn the_same_seed_gives_the_same_trace() {
+    let outcome = play_twice(5, Told::Story);
+    assert_eq!(outcome.violation, None);
+    assert!(outcome.trace.lines().count() > 50, "there is something to compare");
+}
+
+#[test]
+fn seeds_differ_and_all_kinds_of_fault_are_drawn() {
+    let plans: Vec<Plan> = (0..300).map(Plan::drawn).collect();
+    for kind in Kind::ALL {
+        assert!(plans.iter().any(|plan| plan.faults.iter().any(|fault| fault.kind == kind)), "nobody draws {kind:?}");
+    }
+    let least = plans.iter().map(|plan| plan.faults.len()).min();
+    assert!(least >= Some(2), "some world has only {least:?} faults");
+}
+
+#[test]
+fn every_law_has_a_sentence_of_its_own() {
+    let mut sentences: Vec<&str> = Law::ALL.iter().map(|law| law.sentence()).collect();
+    sentences.sort_unstable();
+    sentences.dedup();
+    assert_eq!(sentences.len(), Law::ALL.len());
+}
