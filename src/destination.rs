@@ -29,7 +29,7 @@ pub use target::Template;
 
 use crate::backoff::Backoff;
 use crate::feed::{Feed, Metadata};
-use crate::limits::{DESTINATION_JOIN, DESTINATION_LAG, DRAIN, STALL, STEP};
+use crate::limits::{DESTINATION_JOIN, DESTINATION_LAG, DRAIN, STEP};
 use crate::net::connection::Received;
 use crate::net::watch::TICK;
 use crate::net::{Connection, Network, Watch, connection};
@@ -241,7 +241,7 @@ impl<N: Network> Destination<N> {
                 },
                 () = &mut over => return Ok(()),
                 _ = tick.tick() => {
-                    if watch.stalled(connection) > STALL && !mutant!(NeverStalled) {
+                    if watch.has_stalled(connection) && !mutant!(NeverStalled) {
                         return Err(Error::Stalled);
                     }
                     let now = Instant::now();

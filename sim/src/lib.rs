@@ -20,6 +20,7 @@
 pub mod laws;
 pub mod net;
 pub mod peer;
+mod quiet;
 pub mod soak;
 pub mod trace;
 pub mod world;

@@ -35,7 +35,6 @@ pub mod mutants;
 pub mod plan;
 pub mod point;
 mod publishers;
-mod quiet;
 mod readers;
 mod reel;
 mod remains;
@@ -80,7 +79,7 @@ pub struct Outcome {
 
 /// Plays the world of `seed`.
 pub fn play(seed: u64, told: Told) -> Outcome {
-    quiet::keep();
+    crate::quiet::keep();
     let plan = Plan::drawn(seed);
     let trace = Trace::default();
     let _log = (told != Told::Nothing).then(|| trace.install(told == Told::Wire));

@@ -47,6 +47,7 @@ impl Trace {
     /// Takes this thread's log until the guard is dropped: what is worth an `info` or more; with `wire` everything, down to
     /// every segment sent, delivered and read.
     pub fn install(&self, wire: bool) -> DefaultGuard {
+        crate::quiet::keep();
         self.lines().wire = wire;
         tracing::subscriber::set_default(tracing_subscriber::registry().with(self.clone()))
     }

@@ -64,11 +64,11 @@ fn tr_004_one_that_was_killed_is_sent_to_again() {
 
 #[test]
 fn a_slow_destination_leaves_out_whole_gops() {
-    let mut world = three(&[Act::Publish(secs(20)), Act::Stop], Answer::Deaf(secs(2), secs(9)));
+    let mut world = three(&[Act::Publish(secs(20)), Act::Stop], Answer::Deaf(secs(2), secs(8)));
     world.run(secs(24));
     two_have_everything(&world);
     let sessions = world.sessions("kick");
-    assert_eq!(sessions.len(), 1, "nine seconds are under the limit of ten");
+    assert_eq!(sessions.len(), 1, "eight seconds are under the limit of ten");
     assert_eq!(laws::runs(&world.sent("obs"), &sessions[0].tape).len(), 2);
     insta::assert_snapshot!(world.story());
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::State;
 use crate::causes;
+use crate::limits::STALL;
 use crate::net::connection;
 use crate::rtmp::command::{self, code};
 use crate::rtmp::session::Phase;
@@ -32,7 +33,7 @@ pub enum Error {
     #[error("rtmp-relay has panicked; this is a bug, please report it")]
     Panicked,
     /// The server takes no more bytes.
-    #[error("the server has taken nothing for 10 s")]
+    #[error("the server has taken nothing for {} s", STALL.as_secs())]
     Stalled,
 }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::{Connection, Source, Stream};
+use crate::limits::STALL;
 use crate::rtmp::session::Session;
 
 /// How often to ask.
@@ -24,12 +25,13 @@ impl Default for Watch {
 }
 
 impl Watch {
-    /// How long bytes have been waiting with none of them taken. Zero where none wait.
-    pub fn stalled<S: Stream, P: Session, M: Source>(&mut self, connection: &Connection<S, P, M>) -> Duration {
+    /// Whether the peer is to be left: bytes have been waiting, and by the next look none of them will have been taken for
+    /// `limits::STALL`. Asked at each `TICK`; what moved did so up to a tick before it was seen.
+    pub fn has_stalled<S: Stream, P: Session, M: Source>(&mut self, connection: &Connection<S, P, M>) -> bool {
         let (sent, now) = (connection.sent(), Instant::now());
         if sent != self.sent || !connection.is_blocked() {
             *self = Watch { sent, moved: now };
         }
-        now - self.moved
+        now - self.moved >= STALL - 2 * TICK
     }
 }

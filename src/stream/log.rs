@@ -140,6 +140,11 @@ impl Log {
         self.state().bytes
     }
 
+    /// Readers that are called when there is more, for statistics.
+    pub fn readers(&self) -> usize {
+        self.state().readers.len()
+    }
+
     /// Puts a reader's waker into the list, at its end.
     pub(super) fn register(&self, waker: Waker) -> u64 {
         let mut state = self.state();

@@ -341,12 +341,12 @@ fn point(status: &Status, text: &str, found: &mut Findings) {
     }
 }
 
-/// HalfOpen: a peer that takes nothing is left within ten seconds, and the two looks it takes to notice; a publisher that
+/// HalfOpen: a peer that takes nothing is left within ten seconds; a publisher that
 /// sends nothing within thirty.
 pub(crate) fn dead_lines(now: Duration, readings: &Readings, publishers: &[IpAddr], found: &mut Findings) {
     for line in readings.open.values() {
         let stuck = line.blocked.map(|since| now - since).unwrap_or_default();
-        found.demand(Law::HalfOpen, stuck <= STALL + secs(2) + TICKS, || {
+        found.demand(Law::HalfOpen, stuck <= STALL + ms(200), || {
             format!("{} has taken nothing for {stuck:?}", line.peer)
         });
         let silent = now - line.last_read;

@@ -25,6 +25,7 @@ impl Remains {
         &mut self,
         now: Duration,
         directory: &Directory,
+        readings: &Readings,
         plan: &Plan,
         reels: &Reels,
         found: &mut Findings,
@@ -47,6 +48,10 @@ impl Remains {
             let most = bytes + frames * size_of::<Frame>();
             found.demand(Law::Memory, held <= most, || {
                 format!("the log of {name} holds {held} bytes, and {most} were sent in its time")
+            });
+            let (readers, connections) = (log.readers(), readings.open.len());
+            found.demand(Law::Leaks, readers <= connections, || {
+                format!("the log of {name} calls {readers} readers, and there are {connections} connections")
             });
             if held + largest > plan.log.bytes {
                 found.reached(Point::LogFull);

@@ -384,7 +384,7 @@ impl Stage {
             self.reasons.push(now);
         }
         if self.relay_up && self.steps.is_multiple_of(25) {
-            self.remains.look(now, directory, plan, &reels.borrow(), found);
+            self.remains.look(now, directory, &readings, plan, &reels.borrow(), found);
         }
         if shown.stopped {
             let left = (readings.tasks, readings.open.len());
