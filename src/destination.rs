@@ -87,7 +87,7 @@ impl<N: Network> Destination<N> {
         let mut backoff = Backoff::new(self.random.fork());
         let log = self.log.clone();
         let place = if mutant!(TwoAtOnce) { Place::default() } else { self.place.clone() };
-        self.row.update(|s| s.enter(State::Connecting, Some("the session before it is ending".to_owned())));
+        // Until the session before it has ended, the row says how that one fares.
         let _held = tokio::select! {
             biased;
             () = log.ended() => return,

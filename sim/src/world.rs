@@ -55,6 +55,8 @@ pub struct World {
     trace: Trace,
     random: fastrand::Rng,
     boards: BTreeMap<&'static str, Shared<Board>>,
+    /// Each relay's word to stop.
+    stops: BTreeMap<&'static str, Shared<CancellationToken>>,
     /// The states last written to the trace.
     states: BTreeMap<(&'static str, usize), State>,
     tapes: BTreeMap<&'static str, Shared<Tape>>,
@@ -88,6 +90,7 @@ impl World {
             sim,
             random: fastrand::Rng::with_seed(seed),
             boards: BTreeMap::new(),
+            stops: BTreeMap::new(),
             states: BTreeMap::new(),
             tapes: BTreeMap::new(),
             sessions: BTreeMap::new(),
@@ -107,16 +110,22 @@ impl World {
             destinations: config::destinations(&urls).expect("URLs"),
             ..Config::default()
         };
-        let board = Shared::<Board>::default();
+        let (board, stop) = (Shared::<Board>::default(), Shared::<CancellationToken>::default());
         self.boards.insert(name, board.clone());
+        self.stops.insert(name, stop.clone());
         let random = RefCell::new(self.random.fork());
         self.host(name, move || {
-            let (config, random, board) = (config.clone(), random.borrow_mut().fork(), board.clone());
+            let (config, random) = (config.clone(), random.borrow_mut().fork());
+            let (board, stop) = (board.clone(), stop.clone());
             async move {
                 let relay = Relay::bind(Turmoil, config, random).await?;
                 *board.borrow_mut() = relay.board().clone();
-                relay.run(CancellationToken::new()).await;
-                Ok(())
+                let word = CancellationToken::new();
+                *stop.borrow_mut() = word.clone();
+                relay.run(word).await;
+                info!("has ended");
+                // The host stays: one that has returned is deaf to its peers' last words.
+                std::future::pending().await
             }
         })
     }
@@ -189,6 +198,12 @@ impl World {
                 }
             }
         }
+    }
+
+    /// Tells a relay to stop, as Ctrl-C does.
+    pub fn shut_down(&mut self, relay: &str) {
+        info!("{relay} is told to stop");
+        self.stops[relay].borrow().cancel();
     }
 
     /// Ends a host's processes, at once. Peers see their connections end; new ones hang until it is back.

@@ -142,3 +142,26 @@ fn a_publisher_whose_network_changed_takes_its_own_place() {
     assert_eq!(world.sessions("youtube").len(), 1);
     insta::assert_snapshot!(world.story());
 }
+
+#[test]
+fn a_relay_that_is_told_to_stop_says_goodbye_to_everybody() {
+    let mut world = three(&[Act::Publish(secs(10))], Answer::Accept).player("viewer", "relay/live/show", ms(0));
+    world.run(secs(3));
+    world.shut_down("relay");
+    world.run(secs(3));
+    for server in ["youtube", "twitch", "kick"] {
+        let sessions = world.sessions(server);
+        let commands = sessions[0].commands.iter().map(|(_, name)| name.as_str());
+        assert!(commands.eq([
+            "connect",
+            "releaseStream",
+            "FCPublish",
+            "createStream",
+            "publish",
+            "FCUnpublish",
+            "deleteStream"
+        ]));
+        assert!(sessions.len() == 1 && sessions[0].closed.is_some());
+    }
+    insta::assert_snapshot!(world.story());
+}

@@ -17,6 +17,18 @@ fn no_law_is_broken_in_the_first_worlds() {
     (0..4).for_each(holds);
 }
 
+/// A stall was counted from the last look and judged at a look, so that it took twelve seconds.
+#[test]
+fn a_peer_that_takes_nothing_is_left_within_ten_seconds() {
+    [1, 20, 23].into_iter().for_each(holds);
+}
+
+/// A stream that began anew while its old session was ending had a row of its own, and the old one went away with all it knew.
+#[test]
+fn a_destination_keeps_its_figures_when_its_stream_begins_anew() {
+    [51, 72, 150, 151].into_iter().for_each(holds);
+}
+
 #[test]
 fn the_same_seed_gives_the_same_trace() {
     let outcome = play_twice(5, Told::Story);

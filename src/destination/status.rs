@@ -188,11 +188,13 @@ impl Board {
         self.slots().push((route, Arc::new(Mutex::new(Status::new(name)))));
     }
 
-    /// A place for `stream` on its way to destination number `route`: the waiting one, or one more below it.
+    /// A place for `stream` on its way to destination number `route`: the one it has while its session before this ends, else
+    /// the waiting one, or one more below it.
     pub fn claim(&self, route: usize, name: &str, stream: &Name) -> Row {
         let mut slots = self.slots();
-        let free = slots.iter().find(|(r, status)| *r == route && lock(status).stream.is_none());
-        let status = match free {
+        let mut own = slots.iter().filter(|(r, _)| *r == route);
+        let same = own.clone().find(|(_, status)| lock(status).stream.as_ref() == Some(stream));
+        let status = match same.or_else(|| own.find(|(_, status)| lock(status).stream.is_none())) {
             Some((_, status)) => status.clone(),
             None => {
                 let at = slots.iter().rposition(|(r, _)| *r <= route).map_or(0, |at| at + 1);
@@ -239,6 +241,10 @@ impl Row {
 impl Drop for Row {
     fn drop(&mut self) {
         let mut slots = self.board.slots();
+        // The board has one, and so has this row: anybody else is the stream's next session.
+        if Arc::strong_count(&self.status) > 2 {
+            return;
+        }
         if slots.iter().filter(|(route, _)| *route == self.route).count() > 1 {
             slots.retain(|(_, status)| !Arc::ptr_eq(status, &self.status));
         } else {
@@ -252,4 +258,27 @@ impl Drop for Row {
 /// Plain figures: a panic while they were written leaves nothing worse than a wrong one.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stream_that_begins_again_goes_on_in_its_row_and_another_stream_has_its_own() {
+        let board = Board::default();
+        board.add(0, "kick");
+        let (a, b) = (Name::new("live/a").expect("a name"), Name::new("live/b").expect("a name"));
+        let ending = board.claim(0, "kick", &a);
+        ending.update(|s| s.bytes = 7);
+        let next = board.claim(0, "kick", &a);
+        let other = board.claim(0, "kick", &b);
+        drop(ending);
+        let rows = |board: &Board| board.statuses().iter().map(|s| (s.stream.clone(), s.bytes)).collect::<Vec<_>>();
+        assert_eq!(rows(&board), [(Some(a.clone()), 7), (Some(b), 0)]);
+        drop(other);
+        assert_eq!(rows(&board), [(Some(a), 7)]);
+        drop(next);
+        assert_eq!(rows(&board), [(None, 7)], "it waits, and remembers");
+    }
 }

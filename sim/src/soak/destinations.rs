@@ -113,6 +113,10 @@ impl Watched {
         // An attempt may fail in the tick it begins in.
         let again = status.attempts != self.attempt && failed(&status.state);
         if status.attempts != self.attempt {
+            if again && connected(&self.state) {
+                // The session before has ended with its stream, and the next attempt failed, all within one tick.
+                (self.live, self.degraded, self.failures) = (None, false, 0);
+            }
             self.at_attempt = Figures::of(status);
             // An attempt that succeeded at once has counted already.
             if connected(&status.state) {
@@ -212,7 +216,7 @@ impl Watched {
             self.live = Some(now);
             self.sessions += 1;
         }
-        if status.state == State::Connecting && status.reason.is_some() {
+        if status.state == State::Connecting && self.state == State::Draining {
             found.reached(Point::WaitsForItsPlace);
         }
         if failed(&status.state) {

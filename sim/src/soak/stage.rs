@@ -323,6 +323,8 @@ impl Stage {
                 let address = self.addresses[host];
                 let sessions = self.sessions[host].borrow();
                 let now_there: Vec<&Status> = statuses.iter().filter(|status| status.name == *host).collect();
+                // One stream has one row, and what it says of the past does not change.
+                found.demand(Law::Accounting, now_there.len() == 1, || format!("{host} has {} rows", now_there.len()));
                 let rows = self.rows.entry(host).or_default();
                 while rows.len() > now_there.len() {
                     let at = rows.iter().zip(&now_there).position(|(row, status)| !row.may_be(status));
@@ -336,6 +338,7 @@ impl Stage {
                     rows.push(row);
                 }
                 for (row, status) in rows.iter_mut().zip(now_there) {
+                    found.demand(Law::Accounting, row.may_be(status), || format!("the figures of {host} have fallen"));
                     row.look(now, status, &readings, &sessions, found);
                     self.ended.extend(row.expected.drain(..).map(|expected| (*host, expected)));
                 }
