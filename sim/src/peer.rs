@@ -17,6 +17,7 @@ use tokio::time::timeout;
 
 use crate::net::{Mss, Turmoil};
 
+mod decoder;
 mod encoder;
 mod media;
 mod player;

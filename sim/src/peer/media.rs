@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use rtmp_relay::flv::Kind;
-use rtmp_relay::rtmp::Message;
 use tracing::{debug, info};
 
 use crate::trace::Trace;
@@ -83,9 +82,9 @@ impl fmt::Debug for Media {
 }
 
 /// Remembers a message that a peer has got.
-pub(crate) fn note(trace: &Trace, tape: &mut Tape, message: &Message) {
-    let Some(kind) = message.media() else { return };
-    let media = Media::new(trace.now(), kind, message.timestamp, &message.payload);
+pub(crate) fn note(trace: &Trace, tape: &mut Tape, type_id: u8, time: u32, payload: &[u8]) {
+    let Some(kind) = Kind::from_tag_type(type_id) else { return };
+    let media = Media::new(trace.now(), kind, time, payload);
     debug!("{media:?}");
     if media.is_preamble() {
         info!("gets {media:?}");

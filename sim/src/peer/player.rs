@@ -35,7 +35,9 @@ impl Player {
         info!("plays {}", self.place.0);
         loop {
             match client.event().await? {
-                Event::Message(message) => note(&self.trace, &mut self.tape.borrow_mut(), &message),
+                Event::Message(message) => {
+                    note(&self.trace, &mut self.tape.borrow_mut(), message.type_id, message.timestamp, &message.payload)
+                }
                 Event::Ended(status) | Event::Refused(_, status) => return Ok(status.code),
                 Event::Started(_) => {}
             }

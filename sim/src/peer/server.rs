@@ -1,5 +1,5 @@
-//! A server: somewhere to publish to, well-behaved or not. It knows the protocol's form and nothing of the product's server,
-//! so that the two cannot be wrong together.
+//! A server: somewhere to publish to, well-behaved or not. What it hears goes through a decoder of its own, so that it cannot
+//! be wrong together with the product.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use bytes::BytesMut;
 use rtmp_relay::config;
 use rtmp_relay::net::{Listener, Network};
 use rtmp_relay::rtmp::amf0::Amf0;
-use rtmp_relay::rtmp::chunk::{self, Reader};
+use rtmp_relay::rtmp::chunk;
 use rtmp_relay::rtmp::command::{Command, Status, code};
 use rtmp_relay::rtmp::control::{self, UserControl};
 use rtmp_relay::rtmp::handshake;
@@ -17,10 +17,14 @@ use tokio::task::JoinSet;
 use tokio::time::sleep;
 use tracing::info;
 
+use super::decoder::{self, Decoder, Said};
 use super::media::{Tape, note};
 use super::{Result, Shared};
 use crate::net::{Mss, Turmoil};
 use crate::trace::Trace;
+
+/// The message type of a command in AMF0.
+const COMMAND: u8 = 20;
 
 /// What a server does with a connection.
 #[derive(Debug, Clone, Copy)]
@@ -117,20 +121,17 @@ impl Visit {
         if !self.handshake().await? {
             return Ok(());
         }
-        let mut reader = Reader::default();
+        let mut decoder = Decoder::new();
         loop {
-            while let Some(message) = reader.read(&mut self.input)? {
-                match message.command() {
-                    Some(values) => {
-                        let command = Command::parse(values).map_err(|_| "no command")?.ok_or("no command")?;
-                        self.command(&command).await?;
-                    }
-                    None => {
-                        let trace = self.server.trace.clone();
-                        self.session(|session| note(&trace, &mut session.tape, &message));
-                        self.media += message.payload.len();
-                        self.end().await?;
-                    }
+            while let Some(Said { time, type_id, payload }) = decoder.message(&mut self.input)? {
+                if type_id == COMMAND {
+                    let (name, transaction) = decoder::command(&payload)?;
+                    self.command(&name, transaction).await?;
+                } else {
+                    let trace = self.server.trace.clone();
+                    self.session(|session| note(&trace, &mut session.tape, type_id, time, &payload));
+                    self.media += payload.len();
+                    self.end().await?;
                 }
             }
             if matches!(self.answer, Answer::Kick(after) if self.since().is_some_and(|since| since >= after)) {
@@ -210,8 +211,7 @@ impl Visit {
         Ok(self.stream.read_buf(&mut self.input).await? > 0)
     }
 
-    async fn command(&mut self, command: &Command) -> Result<()> {
-        let name = command.name.as_str();
+    async fn command(&mut self, name: &str, transaction: f64) -> Result<()> {
         let now = self.server.trace.now();
         self.session(|session| session.commands.push((now, name.to_owned())));
         info!("gets {name}");
@@ -225,9 +225,9 @@ impl Visit {
             _ => None,
         };
         let reply = match (name, status) {
-            ("connect", None) => Command::result(command.transaction, Amf0::Null, Amf0::Null),
-            ("connect", Some(status)) => Command::new("_error", command.transaction, Amf0::Null, [status.to_amf()]),
-            ("createStream", _) => Command::result(command.transaction, Amf0::Null, Amf0::Number(1.0)),
+            ("connect", None) => Command::result(transaction, Amf0::Null, Amf0::Null),
+            ("connect", Some(status)) => Command::new("_error", transaction, Amf0::Null, [status.to_amf()]),
+            ("createStream", _) => Command::result(transaction, Amf0::Null, Amf0::Number(1.0)),
             ("publish", Some(status)) => status.command(),
             ("publish", None) => {
                 self.session(|session| session.began = Some(now));

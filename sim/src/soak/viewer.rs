@@ -53,7 +53,7 @@ impl Viewer {
                 Event::Message(message) => {
                     let mut sessions = self.sessions.borrow_mut();
                     let tape = &mut sessions.last_mut().expect("its own").tape;
-                    note(&self.trace, tape, &message);
+                    note(&self.trace, tape, message.type_id, message.timestamp, &message.payload);
                 }
                 Event::Ended(status) | Event::Refused(_, status) => return Ok(status.code),
                 Event::Started(_) => {}
