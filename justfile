@@ -15,15 +15,15 @@ check:
 test:
     cargo test
 
-# Two thousand simulated worlds, each with its faults, watched by laws.
+# Two thousand simulated worlds, each with its faults, watched by laws; then deliberate bugs, which the laws have to catch.
 soak *args="--seeds 0..2000 --jobs 2":
-    cargo run --release --package sim -- soak {{args}}
+    cargo run --release --package sim --features mutants -- soak {{args}}
 
 # The story of one of them.
 sim seed:
     cargo run --release --package sim -- replay --seed {{seed}}
 
-# Deliberate bugs in the product, each of which a law has to catch.
+# The deliberate bugs alone.
 mutants:
     cargo run --release --package sim --features mutants -- mutants
 

@@ -70,12 +70,14 @@ mod with_the_feature {
         StopsReading: "PublisherNeverWaits",
         /// the waits between tries are ten times as long
         WaitsTooLong: "Reconnect",
-        /// a session begins while the one before is ending
+        /// a session begins while the one before is ending (found by a scenario, and mended)
         TwoAtOnce: "Reconnect",
         /// the log lets go of nothing
         LogGrows: "Memory",
         /// a connection takes from the log what its peer does not take
         OutboxGrows: "Memory",
+        /// the log forgets some of the bytes it lets go of
+        Miscounts: "Memory",
         /// a reader that has gone stays in the log's list
         WakerStays: "Leaks",
         /// a stream that has ended stays in the directory
@@ -86,6 +88,8 @@ mod with_the_feature {
         LateGoodbyeHits: "Takeover",
         /// a server that takes nothing is never given up
         NeverStalled: "HalfOpen",
+        /// a stall is counted from one look to another (found by the soak, and mended)
+        SeenTooLate: "HalfOpen",
         /// a destination is always live
         AlwaysLive: "HalfOpen",
         /// a destination gives up after three failures
@@ -96,6 +100,8 @@ mod with_the_feature {
         CountsTwice: "Accounting",
         /// what is left out is not counted
         ForgetsDrops: "Accounting",
+        /// a stream that begins anew loses its row while the old one says goodbye (found by the soak, and mended)
+        ForgetsRow: "Accounting",
         /// the jitter comes from nobody's seed
         OwnDice: "Determinism",
         /// readers are called in any order

@@ -13,10 +13,12 @@
 //! | [`net`] | the simulated network behind the product's doors |
 //! | [`peer`] | encoders, players and servers, and what they remember |
 //! | [`world`] | hosts, links, one seed |
+//! | [`event`] | what a script has happen |
 //! | [`trace`] | what has happened |
 //! | [`laws`] | what has to be so |
 //! | [`soak`] | thousands of worlds drawn from seeds, and the laws that watch them |
 
+pub mod event;
 pub mod laws;
 pub mod net;
 pub mod peer;

@@ -38,11 +38,11 @@ enum Command {
         #[arg(long)]
         wire: bool,
     },
-    /// Plays with deliberate bugs in the product, one after the other, until a law catches each.
-    #[cfg(feature = "mutants")]
+    /// Plays with deliberate bugs in the product, one after the other, until a law catches each. Needs a build with
+    /// `--features mutants`: `just mutants`.
     Mutants {
         /// A bug that so many seeds do not show has survived.
-        #[arg(long, default_value_t = 200)]
+        #[arg(long, default_value_t = HUNT)]
         seeds: u64,
         /// Only these.
         names: Vec<String>,
@@ -53,6 +53,8 @@ enum Command {
 
 /// Lines of the trace that a failure shows.
 const LAST: usize = 40;
+/// Seeds that each mutant is hunted through.
+const HUNT: u64 = 200;
 /// Failures that are told in full.
 const TOLD: usize = 3;
 
@@ -60,7 +62,6 @@ fn main() -> ExitCode {
     let good = match Cli::parse().command {
         Command::Soak { seeds, jobs, seconds } => soak(seeds, jobs, seconds.map(Duration::from_secs)),
         Command::Replay { seed, wire } => replay(seed, if wire { Told::Wire } else { Told::Story }),
-        #[cfg(feature = "mutants")]
         Command::Mutants { seeds, names } => mutants(&names, seeds),
         Command::List => list(),
     };
@@ -84,6 +85,8 @@ fn soak(seeds: Range<u64>, jobs: usize, limit: Option<Duration>) -> bool {
         }
     });
     eprintln!("{}", progress(&summary, total));
+    #[cfg(feature = "mutants")]
+    let summary = Summary { mutants: Some(hunted(&[], HUNT)), ..summary };
     for outcome in summary.failures.iter().take(TOLD) {
         failure(outcome);
     }
@@ -145,12 +148,25 @@ fn replay(seed: u64, told: Told) -> bool {
     outcome.violation.is_none()
 }
 
+#[cfg(not(feature = "mutants"))]
+fn mutants(_: &[String], _: u64) -> bool {
+    eprintln!("the bugs are in no build but those with --features mutants:");
+    eprintln!("  cargo run --release -p sim --features mutants -- mutants");
+    false
+}
+
 #[cfg(feature = "mutants")]
 fn mutants(names: &[String], seeds: u64) -> bool {
+    let (caught, all) = hunted(names, seeds);
+    println!("\n{{\"mutants_caught\":{caught},\"mutants\":{all}}}");
+    caught == all
+}
+
+/// How many were caught, of how many.
+#[cfg(feature = "mutants")]
+fn hunted(names: &[String], seeds: u64) -> (usize, usize) {
     let all = soak::mutants::hunt(names, seeds, |hunted| println!("{hunted}"));
-    let caught = all.iter().filter(|hunted| hunted.caught.is_some()).count();
-    println!("\n{{\"mutants_caught\":{caught},\"mutants\":{}}}", all.len());
-    caught == all.len()
+    (all.iter().filter(|hunted| hunted.caught.is_some()).count(), all.len())
 }
 
 fn list() -> bool {

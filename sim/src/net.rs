@@ -1,9 +1,11 @@
 //! The simulated network behind the product's doors.
 
+use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hasher};
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::SystemTime;
 
@@ -16,9 +18,16 @@ use turmoil::net::{TcpListener, TcpStream};
 /// What one segment carries on Ethernet.
 const MSS: usize = 1460;
 
-/// turmoil's network. It exists only inside a host of a [`World`](crate::World).
-#[derive(Debug, Clone, Copy)]
-pub struct Turmoil;
+/// turmoil's network. It exists only inside a host of a [`World`](crate::World). A clone resolves names as the original does.
+#[derive(Debug, Clone, Default)]
+pub struct Turmoil(Arc<Mutex<BTreeMap<String, &'static str>>>);
+
+impl Turmoil {
+    /// From now on a name is another host's address.
+    pub(crate) fn move_name(&self, name: &str, host: &'static str) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned(), host);
+    }
+}
 
 /// A simulated TCP stream that writes one segment at a time, so that turmoil's capacity, which counts writes, counts bytes.
 ///
@@ -38,8 +47,10 @@ impl Network for Turmoil {
         TcpListener::bind(addr).await.map(Port)
     }
 
-    /// Names are those of the world's hosts, and never change.
+    /// Names are those of the world's hosts, until they are moved.
     async fn lookup(&self, host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
+        let moved = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(host).copied();
+        let host = moved.unwrap_or(host);
         Ok(turmoil::net::lookup_host((host, port)).await?.collect())
     }
 

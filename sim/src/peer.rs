@@ -57,8 +57,9 @@ impl Client {
     pub(crate) async fn open(place: Place, role: Role) -> Result<(Self, u32)> {
         let mut url = Url::parse(&format!("rtmp://{}", place.0))?;
         let name = url.name.take().ok_or("a place is host/app/stream")?;
-        let address = Turmoil.lookup(&url.host, url.port).await?[0];
-        let stream = timeout(PATIENCE, Turmoil.connect(address)).await??;
+        let network = Turmoil::default();
+        let address = network.lookup(&url.host, url.port).await?[0];
+        let stream = timeout(PATIENCE, network.connect(address)).await??;
         let target = Target { role, url, name, agent: "FMLE/3.0".to_owned(), chunk_size: chunk::DEFAULT_SIZE };
         let session = ClientSession::new(target, &[0; handshake::SIZE - 8]);
         let mut client = Client { stream, session, events: VecDeque::new() };

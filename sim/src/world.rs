@@ -2,7 +2,7 @@
 //! something, and looks at what everybody got.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::info;
 use tracing::subscriber::DefaultGuard;
 
+use crate::event::Event;
 use crate::net::Turmoil;
 use crate::peer::{Act, Answer, Encoder, Place, Player, Server, Session, Shared, Tape};
 use crate::trace::Trace;
@@ -46,12 +47,18 @@ pub const fn ms(milliseconds: u64) -> Duration {
 ///     .relay("origin", &["youtube", "twitch"])
 ///     .server("youtube", |_| Answer::Accept)      what it does with its nth connection
 ///     .server("twitch", |_| Answer::Accept)
-///     .encoder("obs", "edge/live/show", &[Act::Publish(secs(10)), Act::Stop])
+///     .encoder("obs", "edge/live/show", &[Act::Publish(secs(40)), Act::Stop])
 ///     .player("viewer", "origin/live/show", secs(3))
+///     .after(secs(10), crash("twitch"))           counted from the beginning
+///     .after(secs(25), bounce("twitch"))
+///     .run(secs(60))
 /// ```
 pub struct World {
     seed: u64,
     sim: turmoil::Sim<'static>,
+    network: Turmoil,
+    /// What is still to happen, the next first.
+    script: VecDeque<(Duration, Event)>,
     trace: Trace,
     random: fastrand::Rng,
     boards: BTreeMap<&'static str, Shared<Board>>,
@@ -88,6 +95,8 @@ impl World {
         World {
             seed,
             sim,
+            network: Turmoil::default(),
+            script: VecDeque::new(),
             random: fastrand::Rng::with_seed(seed),
             boards: BTreeMap::new(),
             stops: BTreeMap::new(),
@@ -114,11 +123,12 @@ impl World {
         self.boards.insert(name, board.clone());
         self.stops.insert(name, stop.clone());
         let random = RefCell::new(self.random.fork());
+        let network = self.network.clone();
         self.host(name, move || {
             let (config, random) = (config.clone(), random.borrow_mut().fork());
-            let (board, stop) = (board.clone(), stop.clone());
+            let (board, stop, network) = (board.clone(), stop.clone(), network.clone());
             async move {
-                let relay = Relay::bind(Turmoil, config, random).await?;
+                let relay = Relay::bind(network, config, random).await?;
                 *board.borrow_mut() = relay.board().clone();
                 let word = CancellationToken::new();
                 *stop.borrow_mut() = word.clone();
@@ -166,12 +176,20 @@ impl World {
         self
     }
 
+    /// Has something happen, so long after the beginning. Events are told in their order.
+    pub fn after(mut self, time: Duration, event: Event) -> Self {
+        assert!(self.script.back().is_none_or(|(before, _)| *before <= time), "events are told in their order");
+        self.script.push_back((time, event));
+        self
+    }
+
     /// Lets time pass.
-    pub fn run(&mut self, time: Duration) {
+    pub fn run(&mut self, time: Duration) -> &mut Self {
         let end = self.sim.elapsed() + time;
         while self.sim.elapsed() < end {
             self.step();
         }
+        self
     }
 
     /// Lets time pass until something is so. More than `limit` is a failure.
@@ -186,12 +204,17 @@ impl World {
 
     fn step(&mut self) {
         self.trace.set_now(self.sim.elapsed());
+        while let Some((_, event)) = self.script.pop_front_if(|(time, _)| *time <= self.sim.elapsed()) {
+            event.happen(self);
+        }
         if let Err(error) = self.sim.step() {
             panic!("a host has failed: {error}");
         }
         self.trace.set_now(self.sim.elapsed());
         for (relay, board) in &self.boards {
             for (number, status) in board.borrow().statuses().into_iter().enumerate() {
+                let said = status.last_error.iter().chain(&status.reason).find(|said| said.contains("panicked"));
+                assert_eq!(said, None, "{}", status.name);
                 let before = self.states.insert((relay, number), status.state.clone()).unwrap_or(State::Waiting);
                 if before != status.state {
                     info!(node = relay, "{} is {}", status.name, status.state);
@@ -241,6 +264,12 @@ impl World {
     pub fn repair(&mut self, a: &str, b: &str) {
         info!("{a} and {b} are joined");
         self.sim.repair(a, b);
+    }
+
+    /// From now on a name is another host's address.
+    pub fn move_name(&mut self, name: &str, host: &'static str) {
+        info!("the name {name} is {host} from now on");
+        self.network.move_name(name, host);
     }
 
     /// Simulated time since the beginning.

@@ -1,5 +1,6 @@
 //! The scenarios that have names, a page each: what a reader of this project should have seen once.
 
+use sim::event::{bounce, crash, hold, move_name, partition, release, shut_down};
 use sim::{Act, Answer, World, laws, ms, secs};
 
 /// ```text
@@ -39,22 +40,18 @@ fn tr_002_three_destinations_are_sent_the_same() {
 
 #[test]
 fn tr_003_one_is_killed_and_the_others_do_not_notice() {
-    let mut world = three(&[Act::Publish(secs(8)), Act::Stop], Answer::Accept);
-    world.run(secs(3));
-    world.crash("kick");
-    world.run(secs(7));
+    let mut world = three(&[Act::Publish(secs(8)), Act::Stop], Answer::Accept).after(secs(3), crash("kick"));
+    world.run(secs(10));
     two_have_everything(&world);
     insta::assert_snapshot!(world.story());
 }
 
 #[test]
 fn tr_004_one_that_was_killed_is_sent_to_again() {
-    let mut world = three(&[Act::Publish(secs(12)), Act::Stop], Answer::Accept);
-    world.run(secs(3));
-    world.crash("kick");
-    world.run(secs(2));
-    world.bounce("kick");
-    world.run(secs(9));
+    let mut world = three(&[Act::Publish(secs(12)), Act::Stop], Answer::Accept)
+        .after(secs(3), crash("kick"))
+        .after(secs(5), bounce("kick"));
+    world.run(secs(14));
     two_have_everything(&world);
     let again = world.sessions("kick").pop().expect("it came back");
     laws::begins_with_preamble_and_key(&again.tape);
@@ -75,12 +72,10 @@ fn a_slow_destination_leaves_out_whole_gops() {
 
 #[test]
 fn a_black_hole_is_left_after_ten_seconds() {
-    let mut world = three(&[Act::Publish(secs(26)), Act::Stop], Answer::Accept);
-    world.run(secs(3));
-    world.hold("relay", "kick");
-    world.run(secs(16));
-    world.release("relay", "kick");
-    world.run(secs(9));
+    let mut world = three(&[Act::Publish(secs(26)), Act::Stop], Answer::Accept)
+        .after(secs(3), hold("relay", "kick"))
+        .after(secs(19), release("relay", "kick"));
+    world.run(secs(28));
     two_have_everything(&world);
     laws::begins_with_preamble_and_key(&world.sessions("kick").pop().expect("sessions").tape);
     insta::assert_snapshot!(world.story());
@@ -131,24 +126,20 @@ fn a_publisher_that_is_lost_for_good() {
 
 #[test]
 fn a_publisher_whose_network_changed_takes_its_own_place() {
-    let mut world = three(&[Act::Publish(secs(10))], Answer::Accept).encoder(
-        "phone",
-        "relay/live/show",
-        &[Act::Wait(secs(6)), Act::Publish(secs(3)), Act::Stop],
-    );
-    world.run(secs(3));
-    world.partition("obs", "relay");
-    world.run(secs(9));
+    let mut world = three(&[Act::Publish(secs(10))], Answer::Accept)
+        .encoder("phone", "relay/live/show", &[Act::Wait(secs(6)), Act::Publish(secs(3)), Act::Stop])
+        .after(secs(3), partition("obs", "relay"));
+    world.run(secs(12));
     assert_eq!(world.sessions("youtube").len(), 1);
     insta::assert_snapshot!(world.story());
 }
 
 #[test]
 fn a_relay_that_is_told_to_stop_says_goodbye_to_everybody() {
-    let mut world = three(&[Act::Publish(secs(10))], Answer::Accept).player("viewer", "relay/live/show", ms(0));
-    world.run(secs(3));
-    world.shut_down("relay");
-    world.run(secs(3));
+    let mut world = three(&[Act::Publish(secs(10))], Answer::Accept)
+        .player("viewer", "relay/live/show", ms(0))
+        .after(secs(3), shut_down("relay"));
+    world.run(secs(6));
     for server in ["youtube", "twitch", "kick"] {
         let sessions = world.sessions(server);
         let commands = sessions[0].commands.iter().map(|(_, name)| name.as_str());
@@ -163,5 +154,20 @@ fn a_relay_that_is_told_to_stop_says_goodbye_to_everybody() {
         ]));
         assert!(sessions.len() == 1 && sessions[0].closed.is_some());
     }
+    insta::assert_snapshot!(world.story());
+}
+
+#[test]
+fn a_server_that_moves_is_found_at_its_new_address() {
+    let mut world = three(&[Act::Publish(secs(12)), Act::Stop], Answer::Accept)
+        .server("kick-2", |_| Answer::Accept)
+        .after(secs(3), move_name("kick", "kick-2"))
+        .after(secs(5), crash("kick"));
+    world.run(secs(14));
+    two_have_everything(&world);
+    assert_eq!(world.sessions("kick").len(), 1, "a name that moves does not end a session");
+    let there = &world.sessions("kick-2")[0];
+    assert!(there.opened < ms(5_500), "it is asked for at each attempt: {:?}", there.opened);
+    laws::misses_nothing(&world.sent("obs"), &there.tape);
     insta::assert_snapshot!(world.story());
 }

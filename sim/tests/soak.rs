@@ -1,4 +1,5 @@
-//! A handful of the soak's worlds, and each that has found a bug.
+//! A handful of the soak's worlds, and for each bug that it has found one that shows it. What a seed draws changes with the
+//! generator; the bug stays as a mutant, which says which seed shows it now.
 
 use sim::soak::{Kind, Law, Plan, Told, play, play_twice};
 
@@ -17,16 +18,17 @@ fn no_law_is_broken_in_the_first_worlds() {
     (0..4).for_each(holds);
 }
 
-/// A stall was counted from the last look and judged at a look, so that it took twelve seconds.
+/// A stall was counted from the last look and judged at a look, so that it took twelve seconds: mutant `SeenTooLate`.
 #[test]
 fn a_peer_that_takes_nothing_is_left_within_ten_seconds() {
-    [1, 20, 23].into_iter().for_each(holds);
+    holds(1);
 }
 
-/// A stream that began anew while its old session was ending had a row of its own, and the old one went away with all it knew.
+/// A stream that began anew while its old session was ending had a row of its own, and the old one went away with all
+/// it knew: mutant `ForgetsRow`. Before that it had two sessions at once: mutant `TwoAtOnce`.
 #[test]
 fn a_destination_keeps_its_figures_when_its_stream_begins_anew() {
-    [51, 72, 150, 151].into_iter().for_each(holds);
+    holds(51);
 }
 
 #[test]

@@ -193,7 +193,8 @@ impl Board {
     pub fn claim(&self, route: usize, name: &str, stream: &Name) -> Row {
         let mut slots = self.slots();
         let mut own = slots.iter().filter(|(r, _)| *r == route);
-        let same = own.clone().find(|(_, status)| lock(status).stream.as_ref() == Some(stream));
+        let knows = |status: &Mutex<Status>| lock(status).stream.as_ref() == Some(stream);
+        let same = own.clone().find(|(_, status)| knows(status) && !mutant!(ForgetsRow));
         let status = match same.or_else(|| own.find(|(_, status)| lock(status).stream.is_none())) {
             Some((_, status)) => status.clone(),
             None => {

@@ -54,6 +54,11 @@ impl Decoder {
         Ok(None)
     }
 
+    /// Whether some message has begun and is not complete.
+    pub(super) fn is_inside(&self) -> bool {
+        self.lanes.values().any(|lane| lane.inside)
+    }
+
     /// Takes one chunk, once all of it is there: which chunk stream it was of, and whether it completed a message.
     fn chunk(&mut self, input: &mut BytesMut) -> Result<Option<(u8, bool)>> {
         let Some(&first) = input.first() else { return Ok(None) };

@@ -26,6 +26,9 @@ use crate::trace::Trace;
 /// The message type of a command in AMF0.
 const COMMAND: u8 = 20;
 
+/// A server that does not listen thinks it over after this long.
+const ABSENCE: Duration = Duration::from_millis(100);
+
 /// What a server does with a connection.
 #[derive(Debug, Clone, Copy)]
 pub enum Answer {
@@ -53,6 +56,8 @@ pub enum Answer {
     Window(u32),
     /// Takes the stream, and sends so many pings after each read.
     Pings(usize),
+    /// Does not listen, so that connections are refused.
+    Absent,
 }
 
 /// One connection to a server, as the server saw it.
@@ -68,6 +73,8 @@ pub struct Session {
     pub commands: Vec<(Duration, String)>,
     /// The media it got.
     pub tape: Tape,
+    /// Whether it ended in the middle of a message.
+    pub cut_short: bool,
 }
 
 /// What it does with its first connection, its second, …, and what it saw.
@@ -80,7 +87,11 @@ pub(crate) struct Server {
 
 impl Server {
     pub(crate) async fn run(self) -> turmoil::Result {
-        let mut listener = Turmoil.listen(config::listen(":1935")?).await?;
+        let visits_so_far = self.sessions.borrow().len();
+        while matches!((self.answer)(visits_so_far), Answer::Absent) {
+            sleep(ABSENCE).await;
+        }
+        let mut listener = Turmoil::default().listen(config::listen(":1935")?).await?;
         let mut visits = JoinSet::new();
         loop {
             let (stream, _) = listener.accept().await?;
@@ -96,6 +107,7 @@ struct Visit {
     input: BytesMut,
     number: usize,
     answer: Answer,
+    decoder: Decoder,
     /// Bytes of media so far.
     media: usize,
 }
@@ -104,11 +116,12 @@ impl Visit {
     fn new(server: Server, stream: Mss) -> Self {
         let opened = server.trace.now();
         let number = server.sessions.borrow().len();
-        let session = Session { opened, closed: None, began: None, commands: Vec::new(), tape: Tape::new() };
+        let session =
+            Session { opened, closed: None, began: None, commands: Vec::new(), tape: Tape::new(), cut_short: false };
         server.sessions.borrow_mut().push(session);
         let answer = (server.answer)(number);
         info!("accepts connection {}", number + 1);
-        Visit { server, stream, input: BytesMut::new(), number, answer, media: 0 }
+        Visit { server, stream, input: BytesMut::new(), number, answer, decoder: Decoder::new(), media: 0 }
     }
 
     async fn run(mut self) {
@@ -121,9 +134,8 @@ impl Visit {
         if !self.handshake().await? {
             return Ok(());
         }
-        let mut decoder = Decoder::new();
         loop {
-            while let Some(Said { time, type_id, payload }) = decoder.message(&mut self.input)? {
+            while let Some(Said { time, type_id, payload }) = self.decoder.message(&mut self.input)? {
                 if type_id == COMMAND {
                     let (name, transaction) = decoder::command(&payload)?;
                     self.command(&name, transaction).await?;
@@ -260,6 +272,7 @@ impl Visit {
 impl Drop for Visit {
     fn drop(&mut self) {
         let now = self.server.trace.now();
-        self.session(|session| session.closed = Some(now));
+        let cut_short = !self.input.is_empty() || self.decoder.is_inside();
+        self.session(|session| (session.closed, session.cut_short) = (Some(now), cut_short));
     }
 }

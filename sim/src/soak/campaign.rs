@@ -45,6 +45,8 @@ pub struct Summary {
     pub points: Points,
     /// Worlds in which a law was broken.
     pub failures: Vec<Outcome>,
+    /// Deliberate bugs that a law has caught, and all of them; none in a build without them.
+    pub mutants: Option<(usize, usize)>,
 }
 
 impl Campaign {
@@ -98,9 +100,10 @@ impl Summary {
         Point::ALL.iter().copied().filter(|point| !self.points.contains_key(point)).collect()
     }
 
-    /// No law was broken, and no point was missed where there were seeds enough to reach all.
+    /// No law was broken, no mutant has survived, and no point was missed where there were seeds enough to reach all.
     pub fn is_good(&self) -> bool {
-        self.failures.is_empty() && (self.seeds < ENOUGH || self.missed().is_empty())
+        let caught = self.mutants.is_none_or(|(caught, all)| caught == all);
+        self.failures.is_empty() && caught && (self.seeds < ENOUGH || self.missed().is_empty())
     }
 
     /// Simulated seconds a second.
@@ -124,10 +127,13 @@ impl Summary {
         let missed = list(self.missed().iter().map(|point| format!("\"{point:?}\"")).collect());
         let violations = self.failures.iter().filter_map(|outcome| outcome.violation.as_ref());
         let violations = list(violations.map(|v| format!("{{\"seed\":{},\"law\":\"{}\"}}", v.seed, v.law)).collect());
+        let (caught, all) =
+            self.mutants.map_or(("null".into(), "null".into()), |(c, a)| (c.to_string(), a.to_string()));
         // Writing to a string does not fail.
         let _ = write!(
             text,
-            ",\"faults\":{{{faults}}},\"points\":{{{points}}},\"missed\":[{missed}],\"violations\":[{violations}]}}"
+            ",\"faults\":{{{faults}}},\"points\":{{{points}}},\"missed\":[{missed}],\"violations\":[{violations}],\
+             \"mutants_caught\":{caught},\"mutants\":{all}}}"
         );
         text
     }

@@ -10,7 +10,7 @@ use super::findings::Findings;
 use super::gauge::Readings;
 use super::law::Law;
 use super::point::Point;
-use crate::peer::Session;
+use crate::peer::{Media, Session};
 use crate::{ms, secs};
 
 /// Ticks of the simulation: a change is seen at the end of one, a timer fires at the end of one, and so on.
@@ -263,7 +263,7 @@ impl Watched {
                 });
             }
             let tape = sessions.last().map_or(&[][..], |session| &session.tape);
-            if !tape.is_empty() && tape.iter().filter(|media| !media.is_preamble()).count() <= 1 {
+            if !tape.is_empty() && tape.iter().all(Media::is_preamble) {
                 found.reached(Point::GoneAtTheStart);
             }
             let got = tape.len() as u64;
@@ -301,6 +301,9 @@ impl Watched {
         self.live = None;
         self.degraded = false;
         point(status, text, found);
+        if text.contains("connection lost") && sessions.last().is_some_and(|session| session.cut_short) {
+            found.reached(Point::Reset);
+        }
     }
 
     /// A session that ended with its stream has a goodbye more than was counted, and perhaps what still waited.
@@ -332,7 +335,6 @@ fn point(status: &Status, text: &str, found: &mut Findings) {
         ("ended by the server", Point::Kicked),
         ("timed out", Point::StepTimedOut),
         ("cannot connect", Point::ConnectFailed),
-        ("connection lost", Point::Reset),
         ("protocol error", Point::ProtocolError),
         ("the key is in use", Point::AlreadyLive),
     ] {
@@ -345,14 +347,16 @@ fn point(status: &Status, text: &str, found: &mut Findings) {
     }
 }
 
-/// HalfOpen: a peer that takes nothing is left within ten seconds; a publisher that
-/// sends nothing within thirty.
+/// HalfOpen: a peer that takes nothing is left within ten seconds, so is one that the kernel has given up after nine; a
+/// publisher that is there and sends nothing, within thirty.
 pub(crate) fn dead_lines(now: Duration, readings: &Readings, publishers: &[IpAddr], found: &mut Findings) {
     for line in readings.open.values() {
         let stuck = line.blocked.map(|since| now - since).unwrap_or_default();
         found.demand(Law::HalfOpen, stuck <= STALL + ms(200), || {
             format!("{} has taken nothing for {stuck:?}", line.peer)
         });
+        let dead = line.given_up.map(|since| now - since).unwrap_or_default();
+        found.demand(Law::HalfOpen, dead <= secs(1), || format!("{} is dead, and kept for {dead:?}", line.peer));
         let silent = now - line.last_read;
         let publisher = !line.outbound && publishers.contains(&line.peer);
         found.demand(Law::HalfOpen, !publisher || silent <= secs(31), || {

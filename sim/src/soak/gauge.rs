@@ -7,7 +7,7 @@ use std::io::{self, IoSlice};
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::{Duration, SystemTime};
 
 use rtmp_relay::net::{Listener, Network, Stream};
@@ -20,6 +20,7 @@ use crate::trace::Trace;
 /// The simulated network with a gauge on it. A clone shows the same.
 #[derive(Debug, Clone)]
 pub(crate) struct Gauged {
+    network: Turmoil,
     readings: Arc<Mutex<Readings>>,
     clock: Trace,
 }
@@ -37,11 +38,15 @@ pub(crate) struct Readings {
     pub(crate) twice: Vec<IpAddr>,
     /// Of all bytes, with their times and connections.
     pub(crate) digest: u64,
+    /// Whether a peer was reached at its second address.
+    pub(crate) moved: bool,
+    /// Hosts that are another one's second address.
+    second: BTreeMap<IpAddr, IpAddr>,
     next: u64,
 }
 
 /// One connection of the relay's.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct Line {
     pub(crate) peer: IpAddr,
     pub(crate) outbound: bool,
@@ -51,11 +56,41 @@ pub(crate) struct Line {
     pub(crate) last_read: Duration,
     /// Since when the peer takes nothing.
     pub(crate) blocked: Option<Duration>,
+    /// Who waits for its bytes.
+    reader: Option<Waker>,
+    /// When the kernel gave it up.
+    pub(crate) given_up: Option<Duration>,
 }
 
 impl Gauged {
     pub(crate) fn new(clock: Trace) -> Self {
-        Gauged { readings: Arc::default(), clock }
+        Gauged { network: Turmoil::default(), readings: Arc::default(), clock }
+    }
+
+    /// From now on the name of `host` is the address of `other`. Readings are those of the same peer all the same.
+    pub(crate) fn move_name(&self, host: &str, other: &'static str) {
+        self.network.move_name(host, other);
+    }
+
+    /// `second` is another address of the peer at `first`.
+    pub(crate) fn same(&self, first: IpAddr, second: IpAddr) {
+        self.readings().second.insert(second, first);
+    }
+
+    /// The kernel gives up the connections that this peer has made, since it has not answered the keepalives. turmoil has
+    /// none. Towards a destination there is always something under way, and the relay looks after that itself.
+    pub(crate) fn time_out(&self, peer: IpAddr) {
+        let now = self.clock.now();
+        let mut readings = self.readings();
+        let lines = readings.open.values_mut();
+        let lines = lines.filter(|line| line.peer == peer && !line.outbound && line.given_up.is_none());
+        let give_up = |line: &mut Line| {
+            line.given_up = Some(now);
+            line.reader.take()
+        };
+        let readers: Vec<Waker> = lines.filter_map(give_up).collect();
+        drop(readings);
+        readers.into_iter().for_each(Waker::wake);
     }
 
     pub(crate) fn readings(&self) -> MutexGuard<'_, Readings> {
@@ -64,15 +99,32 @@ impl Gauged {
 
     fn open(&self, peer: IpAddr, outbound: bool) -> Number {
         let mut readings = self.readings();
+        let peer = readings.first(peer);
         if outbound && readings.open.values().any(|line| line.outbound && line.peer == peer) {
             readings.twice.push(peer);
         }
         let now = self.clock.now();
         let number = readings.next;
         readings.next += 1;
-        let line = Line { peer, outbound, opened: now, written: 0, last_written: now, last_read: now, blocked: None };
+        let line = Line {
+            peer,
+            outbound,
+            opened: now,
+            written: 0,
+            last_written: now,
+            last_read: now,
+            blocked: None,
+            reader: None,
+            given_up: None,
+        };
         readings.open.insert(number, line);
         Number { number, gauge: self.clone() }
+    }
+}
+
+impl Readings {
+    fn first(&self, address: IpAddr) -> IpAddr {
+        self.second.get(&address).copied().unwrap_or(address)
     }
 }
 
@@ -101,6 +153,19 @@ impl Number {
         if let Some(line) = readings.open.get_mut(&self.number) {
             change(line, now);
         }
+    }
+}
+
+impl Number {
+    /// What becomes of a read.
+    fn check(&self, cx: &Context<'_>) -> io::Result<()> {
+        let mut readings = self.gauge.readings();
+        let Some(line) = readings.open.get_mut(&self.number) else { return Ok(()) };
+        if line.given_up.is_some() {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        line.reader = Some(cx.waker().clone());
+        Ok(())
     }
 }
 
@@ -137,29 +202,32 @@ impl Network for Gauged {
     type Listener = GaugedPort;
 
     async fn listen(&self, addr: SocketAddr) -> io::Result<GaugedPort> {
-        Ok(GaugedPort(Turmoil.listen(addr).await?, self.clone()))
+        Ok(GaugedPort(self.network.listen(addr).await?, self.clone()))
     }
 
     async fn lookup(&self, host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
-        Turmoil.lookup(host, port).await
+        self.network.lookup(host, port).await
     }
 
     async fn connect(&self, addr: SocketAddr) -> io::Result<GaugedStream> {
         let number = self.open(addr.ip(), true);
-        Ok(GaugedStream { stream: Turmoil.connect(addr).await?, number })
+        let stream = self.network.connect(addr).await?;
+        let mut readings = self.readings();
+        readings.moved |= readings.second.contains_key(&addr.ip());
+        Ok(GaugedStream { stream, number })
     }
 
     fn spawn<T: Send + 'static>(&self, set: &mut JoinSet<T>, task: impl Future<Output = T> + Send + 'static) {
         self.readings().tasks += 1;
         let running = Task(self.clone());
-        Turmoil.spawn(set, async move {
+        self.network.spawn(set, async move {
             let _running = running;
             task.await
         });
     }
 
     fn time_of_day(&self) -> SystemTime {
-        Turmoil.time_of_day()
+        self.network.time_of_day()
     }
 }
 
@@ -201,6 +269,7 @@ impl GaugedStream {
 
 impl AsyncRead for GaugedStream {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        self.number.check(cx)?;
         let before = buf.filled().len();
         let result = Pin::new(&mut self.stream).poll_read(cx, buf);
         if buf.filled().len() > before {

@@ -61,12 +61,14 @@ impl Law {
             Law::Reconnect => {
                 "a destination waits after a failure as long as its backoff says, tries then, and is never at a server twice"
             }
-            Law::Memory => "what is held, for a stream and for a destination, stays under its limit",
+            Law::Memory => {
+                "what is held, for a stream and for a destination, stays under its limit, and is what the counters say"
+            }
             Law::Leaks => "when everybody has gone no task, connection, log or byte is left",
             Law::Takeover => {
                 "a publisher is let in within a second once the one before it has been silent for two, and not before"
             }
-            Law::HalfOpen => "a peer that takes nothing is not called live, and is left within ten seconds",
+            Law::HalfOpen => "a peer that is dead or takes nothing is not called live, and is left within ten seconds",
             Law::Liveness => "when all faults have healed every destination is receiving again in time",
             Law::Accounting => "bytes, messages, drops, attempts and reconnects are what went through the doors",
             Law::Determinism => "the same seed gives the same trace, byte for byte",

@@ -15,6 +15,8 @@ use crate::{Answer, ms, secs};
 
 /// Servers, as many as a world may have.
 pub(crate) const SERVERS: [&str; 4] = ["youtube", "twitch", "kick", "archive"];
+/// Where the name of a server that moves is to be found for a while.
+pub(crate) const STANDBY: &str = "standby";
 /// The two encoders.
 pub(crate) const OBS: &str = "obs";
 pub(crate) const PHONE: &str = "phone";
@@ -52,6 +54,9 @@ pub enum Kind {
     Pings,
     Garbage,
     Kicks,
+    Absent,
+    Flaps,
+    Moves,
     EncoderLoss,
     EncoderGone,
     EncoderRestart,
@@ -65,7 +70,7 @@ pub enum Kind {
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Kind; 28] = [
+    pub const ALL: [Kind; 31] = [
         Kind::Crash,
         Kind::Hold,
         Kind::Cut,
@@ -85,6 +90,9 @@ impl Kind {
         Kind::Pings,
         Kind::Garbage,
         Kind::Kicks,
+        Kind::Absent,
+        Kind::Flaps,
+        Kind::Moves,
         Kind::EncoderLoss,
         Kind::EncoderGone,
         Kind::EncoderRestart,
@@ -118,6 +126,9 @@ impl Kind {
             Kind::Pings => "a server floods with pings",
             Kind::Garbage => "a server answers one of the steps with nonsense",
             Kind::Kicks => "a server ends a started stream in so many words",
+            Kind::Absent => "a server does not listen",
+            Kind::Flaps => "a server comes and goes",
+            Kind::Moves => "a server crashes, and its name is another host's address until it is back",
             Kind::EncoderLoss => "the encoder vanishes in mid-GOP and returns within the grace, with other headers",
             Kind::EncoderGone => "it returns only after the grace",
             Kind::EncoderRestart => "it stops, and publishes anew at once",
@@ -170,6 +181,8 @@ pub(crate) enum Action {
     /// From the relay to the host, or back.
     CutOneWay(&'static str, bool),
     JoinOneWay(&'static str, bool),
+    /// The name of the first is the address of the second.
+    MoveName(&'static str, &'static str),
     StopRelay,
 }
 
@@ -198,6 +211,8 @@ pub struct Plan {
     pub(crate) phone: Vec<Shift>,
     pub(crate) viewers: Vec<Duration>,
     pub(crate) heal: Duration,
+    /// Which server moves, if one does.
+    pub(crate) moves: Option<&'static str>,
 }
 
 impl Plan {
@@ -235,6 +250,7 @@ impl Plan {
             phone: Vec::new(),
             viewers: (0..random.u64(1..=2)).map(|n| ms(1_000 + n * random.u64(500..30_000))).collect(),
             heal: HEAL,
+            moves: None,
         };
         let on = swarm(&mut random);
         let mut draw = Draw { plan, random, busy: BTreeMap::new(), encoder: false, relay: false };
@@ -245,6 +261,10 @@ impl Plan {
             }
             let kind = *pick(&mut draw.random, &on);
             draw.fault(kind);
+        }
+        // Some kinds come once in a world.
+        while draw.plan.faults.len() < 2 {
+            draw.fault(Kind::Crash);
         }
         let mut plan = draw.plan;
         plan.script.sort_by_key(|(at, _)| *at);
@@ -337,6 +357,8 @@ impl Draw {
     fn fault(&mut self, kind: Kind) {
         match kind {
             Kind::Crash | Kind::Hold | Kind::Cut | Kind::OneWay | Kind::PowerCut => self.link(kind),
+            Kind::Flaps => self.flaps(),
+            Kind::Moves => self.moves(),
             Kind::Swizzle => self.swizzle(),
             Kind::EncoderLoss
             | Kind::EncoderGone
@@ -366,7 +388,8 @@ impl Draw {
             | Kind::SmallWindow
             | Kind::Pings
             | Kind::Garbage
-            | Kind::Kicks => self.mood(kind),
+            | Kind::Kicks
+            | Kind::Absent => self.mood(kind),
         }
     }
 
@@ -394,6 +417,39 @@ impl Draw {
             ]),
         }
         self.add(kind, &[host], from, until, how);
+    }
+
+    fn flaps(&mut self) {
+        let host = self.server();
+        let (from, until) = self.span(2_000, 15_000);
+        if !self.take(&[host], from, until) {
+            return;
+        }
+        let times = self.random.u32(2..=6);
+        let period = (until - from) / times;
+        for n in 0..times {
+            let up = period.mul_f64(self.random.f64().clamp(0.1, 0.9));
+            let crash = from + period * n;
+            self.script(&[(crash, Action::Crash(host)), (crash + period - up, Action::Bounce(host))]);
+        }
+        self.add(Kind::Flaps, &[host], from, until, format!("{times} times"));
+    }
+
+    fn moves(&mut self) {
+        let host = self.server();
+        let (from, until) = self.span(3_000, 15_000);
+        if self.plan.moves.is_some() || !self.take(&[host], from, until) {
+            return;
+        }
+        self.plan.moves = Some(host);
+        self.script(&[
+            (from, Action::MoveName(host, STANDBY)),
+            (from, Action::Crash(host)),
+            (until, Action::MoveName(host, host)),
+            (until, Action::Bounce(host)),
+            (until, Action::Crash(STANDBY)),
+        ]);
+        self.add(Kind::Moves, &[host], from, until, String::new());
     }
 
     fn swizzle(&mut self) {
@@ -445,6 +501,7 @@ impl Draw {
             Kind::SmallWindow => Answer::Window(*pick(random, &[1, 100, 3_000])),
             Kind::Pings => Answer::Pings(random.usize(1..40)),
             Kind::Garbage => Answer::Garbage(step),
+            Kind::Absent => Answer::Absent,
             _ => Answer::Kick(ms(random.u64(..5_000))),
         };
         self.plan.moods.entry(host).or_default().push(Mood { from, until, answer });
@@ -461,7 +518,8 @@ impl Draw {
             Kind::EncoderLoss => self.span(300, 3_500),
             Kind::EncoderGone => self.span(6_000, 9_000),
             Kind::EncoderRestart => self.span(20, 300),
-            Kind::EncoderHold | Kind::EncoderCut => self.span(500, 9_000),
+            Kind::EncoderHold => self.span(500, 9_000),
+            Kind::EncoderCut => self.span(500, 14_000),
             Kind::Takeover => self.span(4_000, 9_000),
             _ => self.span(1_000, 5_000),
         };

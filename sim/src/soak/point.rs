@@ -24,9 +24,9 @@ macro_rules! points {
 }
 
 points! {
-    /// A server resets its connection in the middle of the stream.
+    /// A server resets its connection in the middle of a message.
     Reset,
-    /// A server is gone between the headers and the first frame, or after one frame at most.
+    /// A server is gone between the headers and the first frame.
     GoneAtTheStart,
     /// A destination jumps, and a key frame is the first that is left out.
     DropAtKey,
@@ -64,7 +64,7 @@ points! {
     Kicked,
     /// A step of an attempt times out.
     StepTimedOut,
-    /// A connect to a cut off host is refused.
+    /// A connect is refused.
     ConnectFailed,
     /// A server breaks the protocol.
     ProtocolError,
@@ -76,6 +76,8 @@ points! {
     LogFull,
     /// A backoff is reset by ten good seconds.
     BackoffReset,
+    /// A destination finds its server at another address.
+    Moved,
     /// Two destinations are down at once.
     TwoDown,
 }

@@ -39,6 +39,9 @@ impl Remains {
             found.demand(Law::Memory, held <= plan.log.bytes.max(largest), || {
                 format!("the log of {name} holds {held} bytes of {}", plan.log.bytes)
             });
+            // Not at every look, since it takes a while.
+            let counted = if now.as_millis().is_multiple_of(500) { log.recount() } else { held };
+            found.demand(Law::Memory, held == counted, || format!("the log of {name} says {held} and holds {counted}"));
             // What was sent before a link was held comes later than it was sent.
             let late = match [OBS, PHONE].iter().any(|host| plan.touched(host, now.saturating_sub(LOG_TIME), now)) {
                 true => secs(20),

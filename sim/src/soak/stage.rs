@@ -20,7 +20,7 @@ use super::encoder::{Diary, Encoder};
 use super::findings::Findings;
 use super::gauge::Gauged;
 use super::law::Law;
-use super::plan::{Action, GRACE, OBS, PHONE, Plan, RELAY, SERVERS};
+use super::plan::{Action, GRACE, OBS, PHONE, Plan, RELAY, SERVERS, STANDBY};
 use super::point::Point;
 use super::publishers::Publisher;
 use super::readers::{Readers, sessions_end_for_a_reason};
@@ -39,6 +39,8 @@ const PLACE: &str = "relay/live/show";
 const VIEWERS: [&str; 2] = ["viewer", "guest"];
 /// A world lasts at least this long.
 const LEAST: Duration = secs(60);
+/// A kernel's keepalive gives a dead peer up after this long: 5 s of silence, and two questions 2 s apart.
+const KEEPALIVE: Duration = secs(9);
 /// A publisher's old connection may hang for this long in a simulation that knows no keepalive.
 const GONE: Duration = secs(45);
 
@@ -62,7 +64,10 @@ pub(crate) struct Stage {
     reels: Shared<Reels>,
     over: Shared<bool>,
     sessions: BTreeMap<&'static str, Shared<Vec<Session>>>,
+    servers: BTreeMap<&'static str, Server>,
     addresses: BTreeMap<&'static str, IpAddr>,
+    /// Links that lose everything, and since when.
+    cut: BTreeMap<&'static str, Duration>,
     publishers: Vec<Publisher>,
     encoders: Vec<IpAddr>,
     readers: Readers,
@@ -102,7 +107,9 @@ impl Stage {
             reels: Shared::default(),
             over: Shared::default(),
             sessions: BTreeMap::new(),
+            servers: BTreeMap::new(),
             addresses: BTreeMap::new(),
+            cut: BTreeMap::new(),
             publishers: Vec::new(),
             encoders: Vec::new(),
             readers: Readers::default(),
@@ -122,6 +129,11 @@ impl Stage {
         stage.relay();
         for host in &SERVERS[..plan.servers] {
             stage.server(host);
+        }
+        if let Some(host) = plan.moves {
+            let server = stage.servers[host].clone();
+            stage.host(STANDBY, move || server.clone().run());
+            stage.gauge.same(stage.addresses[host], stage.addresses[STANDBY]);
         }
         let (obs, phone) = (plan.obs.clone(), plan.phone.clone());
         for (host, shifts) in [(OBS, obs), (PHONE, phone)] {
@@ -182,6 +194,7 @@ impl Stage {
         let answer = move |_| plan.answer(host, clock.now());
         let server = Server { answer: Rc::new(answer), trace: self.clock.clone(), sessions: Shared::default() };
         self.sessions.insert(host, server.sessions.clone());
+        self.servers.insert(host, server.clone());
         self.host(host, move || server.clone().run());
     }
 
@@ -249,6 +262,9 @@ impl Stage {
             self.next += 1;
             self.act(action);
         }
+        for (host, _) in self.cut.iter().filter(|(_, since)| now - **since >= KEEPALIVE) {
+            self.gauge.time_out(self.addresses[host]);
+        }
         self.clock.set_now(self.sim.elapsed());
         self.sim.step().expect("hosts go on for ever");
         self.clock.set_now(self.sim.elapsed());
@@ -276,8 +292,15 @@ impl Stage {
             }
             Action::Hold(host) => self.sim.hold(RELAY, host),
             Action::Release(host) => self.sim.release(RELAY, host),
-            Action::Cut(host) => self.sim.partition(RELAY, host),
-            Action::Join(host) => self.sim.repair(RELAY, host),
+            Action::Cut(host) => {
+                self.cut.insert(host, self.now());
+                self.sim.partition(RELAY, host);
+            }
+            Action::Join(host) => {
+                self.cut.remove(host);
+                self.sim.repair(RELAY, host);
+            }
+            Action::MoveName(host, other) => self.gauge.move_name(host, other),
             Action::CutOneWay(host, true) => self.sim.partition_oneway(RELAY, host),
             Action::CutOneWay(host, false) => self.sim.partition_oneway(host, RELAY),
             Action::JoinOneWay(host, true) => self.sim.repair_oneway(RELAY, host),
@@ -312,6 +335,9 @@ impl Stage {
         let shown = self.shown.borrow();
         let statuses = shown.board.statuses();
         let readings = self.gauge.readings();
+        if readings.moved {
+            found.reached(Point::Moved);
+        }
         self.states = statuses.iter().map(|status| status.state.clone()).collect();
         if shown.life != self.life {
             self.life = shown.life;

@@ -41,7 +41,8 @@ impl Viewer {
         let opened = self.trace.now();
         let (mut client, _) = Client::open(Place(self.place), Role::Play).await?;
         let began = Some(self.trace.now());
-        let session = Session { opened, closed: None, began, commands: Vec::new(), tape: Tape::new() };
+        let session =
+            Session { opened, closed: None, began, commands: Vec::new(), tape: Tape::new(), cut_short: false };
         self.sessions.borrow_mut().push(session);
         loop {
             let event = match timeout(Duration::from_secs(1), client.event()).await {
