@@ -11,7 +11,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
-use crate::config;
+use crate::{config, limits};
 
 mod demo;
 mod play;
@@ -26,6 +26,9 @@ Exit codes:
   1    it failed; the reason is on the last line
   2    the command line is wrong
   130  stopped at once by a second Ctrl-C";
+
+/// File descriptors that any system gives a process, where it cannot be asked.
+const FILES: u64 = 256;
 
 /// Relays one RTMP stream to many servers at once.
 ///
@@ -79,6 +82,13 @@ struct Serve {
     /// Chunk size towards destinations, in bytes; 4096 for servers that dislike large ones
     #[arg(long, value_name = "BYTES", default_value_t = 60_000, value_parser = clap::value_parser!(u32).range(128..=65_536))]
     chunk_size: u32,
+    /// How many encoders and players may be connected at once; never more than leaves a quarter of the process's file
+    /// descriptors for destinations and recordings
+    #[arg(long, value_name = "NUMBER", default_value_t = limits::CONNECTIONS)]
+    max_connections: usize,
+    /// How many of them from one address; this machine itself is exempt
+    #[arg(long, value_name = "NUMBER", default_value_t = limits::CONNECTIONS_PER_ADDRESS)]
+    max_connections_per_address: usize,
     #[command(flatten)]
     log: Log,
 }
@@ -145,15 +155,15 @@ impl Cli {
     /// Does what it says.
     pub async fn run(self) -> Result<()> {
         // Each destination and player is a file descriptor.
-        let _ = rlimit::increase_nofile_limit(u64::MAX);
+        let files = rlimit::increase_nofile_limit(u64::MAX).unwrap_or(FILES);
         let stop = stop_signal()?;
         match self.command {
             None => {
                 let words =
                     ["serve".to_owned()].into_iter().chain(self.urls.into_iter().map(|u| format!("--relay-to={u}")));
-                serve::run(Words::parse_from(words).serve, stop).await
+                serve::run(Words::parse_from(words).serve, files, stop).await
             }
-            Some(Command::Serve(serve)) => serve::run(serve, stop).await,
+            Some(Command::Serve(serve)) => serve::run(serve, files, stop).await,
             Some(Command::Publish(publish)) => publish::run(publish, stop).await,
             Some(Command::Play(play)) => play::run(play, stop).await,
             Some(Command::Demo(demo)) => demo::run(demo, stop).await,

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::destination::Template;
+use crate::inbound::visitors;
 use crate::rtmp::chunk::DEFAULT_SIZE;
 use crate::rtmp::url;
 use crate::stream::log::Limits;
@@ -30,6 +31,8 @@ pub struct Config {
     pub chunk_size: usize,
     /// How much of each stream is held.
     pub log: Limits,
+    /// How many may be connected at once.
+    pub visitors: visitors::Limits,
 }
 
 /// A destination as configured.
@@ -82,6 +85,7 @@ impl Default for Config {
             grace: GRACE,
             chunk_size: DEFAULT_SIZE,
             log: Limits::default(),
+            visitors: visitors::Limits::default(),
         }
     }
 }

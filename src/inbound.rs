@@ -16,6 +16,10 @@ use crate::rtmp::session::{Phase, Session};
 use crate::rtmp::{ServerSession, handshake, url};
 use crate::stream::{Directory, Name};
 
+pub mod visitors;
+
+pub use visitors::{Ending, Visitors};
+
 /// An inbound connection: a server's session, and a feed once it plays.
 pub type Inbound<S> = Connection<S, ServerSession, Feed>;
 
@@ -24,6 +28,8 @@ pub type Inbound<S> = Connection<S, ServerSession, Feed>;
 pub struct House {
     /// The streams.
     pub directory: Arc<Directory>,
+    /// Who is connected.
+    pub visitors: Arc<Visitors>,
     /// Who this relay is to others, so that it knows its own streams when they come round.
     pub identity: u64,
     /// The relay is ending.

@@ -2,6 +2,16 @@
 
 use std::time::Duration;
 
+/// Connections to us in all, or three quarters of the process's file descriptors if that is less: the rest is for
+/// destinations and recordings.
+pub const CONNECTIONS: usize = 10_000;
+/// Connections to us from one address. This machine itself is exempt.
+pub const CONNECTIONS_PER_ADDRESS: usize = 100;
+/// Lines that the log has for connections that failed …
+pub const LOG_LINES: u32 = 20;
+/// … in this time; the others are counted.
+pub const LOG_LINES_PER: Duration = Duration::from_secs(1);
+
 /// Chunk streams one peer may open (RTMP 1.0 §5.3.1.1 allows 65,597; encoders use one to four).
 pub const CHUNK_STREAMS: usize = 64;
 /// Bytes of unfinished messages one peer may leave with us, over all its chunk streams. One message of the largest legal size fits.

@@ -19,12 +19,12 @@ use tracing::{error, info, warn};
 
 use crate::config::{self, Config};
 use crate::destination::{self, Board, Destination, Place, Row};
-use crate::inbound::{self, House};
+use crate::inbound::{self, House, Visitors};
 use crate::limits::ACCEPT_REST;
 use crate::net::{Listener, Network};
 use crate::rtmp::server::Role;
 use crate::stream::{Directory, Log, Name};
-use crate::{causes, ingest, player, recorder};
+use crate::{ingest, player, recorder};
 
 /// After the word to stop, goodbyes and files have this long.
 const SHUTDOWN: Duration = Duration::from_secs(5);
@@ -86,8 +86,12 @@ impl<N: Network> Relay<N> {
         for (number, route) in config.destinations.iter().enumerate() {
             board.add(number, &route.name);
         }
-        let house =
-            House { directory: Directory::new(config.log), identity: random.u64(..), stop: CancellationToken::new() };
+        let house = House {
+            directory: Directory::new(config.log),
+            visitors: Visitors::new(config.visitors),
+            identity: random.u64(..),
+            stop: CancellationToken::new(),
+        };
         let (tasks, streams, places) = (JoinSet::new(), BTreeMap::new(), BTreeMap::new());
         Ok(Relay { net, config, listener, address, house, board, random, tasks, streams, places })
     }
@@ -100,6 +104,11 @@ impl<N: Network> Relay<N> {
     /// Its streams.
     pub fn directory(&self) -> &Arc<Directory> {
         &self.house.directory
+    }
+
+    /// Who is connected to it.
+    pub fn visitors(&self) -> &Arc<Visitors> {
+        &self.house.visitors
     }
 
     /// The statuses of its destinations.
@@ -146,6 +155,7 @@ impl<N: Network> Relay<N> {
     }
 
     fn serve(&mut self, stream: N::Stream, peer: SocketAddr) {
+        let Some(pass) = self.house.visitors.admit(peer) else { return };
         let (house, seed) = (self.house.clone(), self.random.u64(..));
         self.net.spawn(&mut self.tasks, async move {
             let served = async {
@@ -159,9 +169,7 @@ impl<N: Network> Relay<N> {
                     Role::Play => player::serve(asked, &house).await,
                 }
             };
-            if let Err(error) = served.await {
-                info!(%peer, "connection ended: {}", causes::in_one_line(&error));
-            }
+            pass.leave(served.await);
         });
     }
 

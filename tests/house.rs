@@ -17,14 +17,14 @@ const MAY_USE: [(&str, &[&str]); 18] = [
     ("causes", &[]),
     ("mutants", &[]),
     ("feed", &["stream", "rtmp", "flv", "net"]),
-    ("inbound", &["stream", "rtmp", "net", "feed"]),
+    ("inbound", &["stream", "rtmp", "net", "feed", "causes"]),
     ("ingest", &["stream", "rtmp", "flv", "net", "inbound"]),
     ("player", &["stream", "rtmp", "net", "inbound", "feed"]),
     ("destination", &["stream", "rtmp", "net", "feed", "backoff", "causes"]),
     ("recorder", &["stream", "rtmp", "flv", "net"]),
-    ("config", &["stream", "rtmp", "destination"]),
-    ("relay", &["stream", "rtmp", "net", "config", "inbound", "ingest", "player", "destination", "recorder", "causes"]),
-    ("cli", &["stream", "rtmp", "flv", "net", "config", "relay", "destination", "ingest"]),
+    ("config", &["stream", "rtmp", "destination", "inbound"]),
+    ("relay", &["stream", "rtmp", "net", "config", "inbound", "ingest", "player", "destination", "recorder"]),
+    ("cli", &["stream", "rtmp", "flv", "net", "config", "relay", "destination", "ingest", "inbound"]),
     ("lib", &[]),
 ];
 

@@ -7,16 +7,20 @@ use tracing::warn;
 use super::Serve;
 use super::screen::Screen;
 use crate::config::{self, Config};
+use crate::inbound::visitors::Limits;
 use crate::net::tcp::Tcp;
 use crate::relay::Relay;
 
-pub(super) async fn run(serve: Serve, stop: CancellationToken) -> Result<()> {
+/// `files` is how many file descriptors this process may have.
+pub(super) async fn run(serve: Serve, files: u64, stop: CancellationToken) -> Result<()> {
+    let room = usize::try_from(files / 4 * 3).unwrap_or(usize::MAX);
     let config = Config {
         listen: serve.listen,
         destinations: config::destinations(&serve.relay_to).context("--relay-to")?,
         record_dir: serve.record_all.then_some(serve.record_dir),
         grace: serve.grace.0,
         chunk_size: serve.chunk_size as usize,
+        visitors: Limits { all: serve.max_connections.min(room), per_address: serve.max_connections_per_address },
         ..Config::default()
     };
     let screen = Screen::open(serve.log.log_level);

@@ -167,6 +167,7 @@ impl Stage {
             grace: GRACE,
             chunk_size: self.plan.chunk_size,
             log: self.plan.log,
+            ..Config::default()
         };
         let (shown, gauge) = (self.shown.clone(), self.gauge.clone());
         let random = RefCell::new(fastrand::Rng::with_seed(self.plan.seed));

@@ -1,0 +1,250 @@
+//! Visitors: who is connected to us, how many of them in all and from each address, and why they left.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use tokio::time::Instant;
+use tracing::{debug, info};
+
+use crate::causes;
+use crate::limits::{CONNECTIONS, CONNECTIONS_PER_ADDRESS, LOG_LINES, LOG_LINES_PER};
+use crate::net::connection::Error;
+use crate::rtmp;
+
+/// How many may be connected to us at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// In all.
+    pub all: usize,
+    /// From one address: of IPv6, from one network of 64 bits, since that is what one customer has. This machine itself is
+    /// exempt.
+    pub per_address: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits { all: CONNECTIONS, per_address: CONNECTIONS_PER_ADDRESS }
+    }
+}
+
+/// Why a visitor has gone. The names are stable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Ending {
+    /// It had what it wanted, or was told that it cannot have it.
+    Finished,
+    /// It closed before it had.
+    Closed,
+    /// The network lost it.
+    Lost,
+    /// It broke the protocol, or one of its limits.
+    Protocol,
+    /// It speaks something else: TLS, HTTP, encrypted RTMP.
+    Unsupported,
+    /// It took too long.
+    TimedOut,
+    /// It did not read our replies.
+    Deaf,
+    /// It was one too many, and not let in.
+    TooMany,
+}
+
+/// All of them.
+#[derive(Debug)]
+pub struct Visitors {
+    limits: Limits,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    all: usize,
+    by_address: BTreeMap<IpAddr, usize>,
+    endings: BTreeMap<Ending, u64>,
+    /// Since when lines are counted, how many have been written since, and how many have not.
+    lines: Option<(Instant, u32, u64)>,
+}
+
+/// One visitor's leave to be here. Dropped, it has gone.
+#[derive(Debug)]
+pub struct Pass {
+    visitors: Arc<Visitors>,
+    peer: SocketAddr,
+}
+
+impl Visitors {
+    /// Nobody, yet.
+    pub fn new(limits: Limits) -> Arc<Self> {
+        Arc::new(Visitors { limits, state: Mutex::default() })
+    }
+
+    /// Lets somebody in, if there is room.
+    pub fn admit(self: &Arc<Self>, peer: SocketAddr) -> Option<Pass> {
+        let address = network(peer.ip());
+        let mut state = self.state();
+        let here = state.by_address.get(&address).copied().unwrap_or(0);
+        if state.all >= self.limits.all || (here >= self.limits.per_address && !peer.ip().is_loopback()) {
+            let which = if state.all >= self.limits.all { "in all" } else { "from this address" };
+            state.left(peer, Ending::TooMany, &format_args!("too many connections {which}"));
+            return None;
+        }
+        state.all += 1;
+        *state.by_address.entry(address).or_default() += 1;
+        drop(state);
+        Some(Pass { visitors: self.clone(), peer })
+    }
+
+    /// How many are here.
+    pub fn count(&self) -> usize {
+        self.state().all
+    }
+
+    /// How many have gone, by reason.
+    pub fn endings(&self) -> BTreeMap<Ending, u64> {
+        self.state().endings.clone()
+    }
+
+    /// Numbers only: a panic while they change leaves nothing worse than a wrong one.
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+}
+
+impl Pass {
+    /// It has gone, and this is how.
+    pub fn leave(self, how: Result<(), Error>) {
+        let mut state = self.visitors.state();
+        match how {
+            Ok(()) => *state.endings.entry(Ending::Finished).or_default() += 1,
+            Err(error) => state.left(self.peer, Ending::of(&error), &causes::in_one_line(&error)),
+        }
+    }
+}
+
+impl Drop for Pass {
+    fn drop(&mut self) {
+        let mut state = self.visitors.state();
+        state.all -= 1;
+        let address = network(self.peer.ip());
+        if let Some(here) = state.by_address.get_mut(&address) {
+            *here -= 1;
+            if *here == 0 {
+                state.by_address.remove(&address);
+            }
+        }
+    }
+}
+
+impl State {
+    /// Counts it, and says it, unless too much has been said of late: a flood of visitors is not to be one of lines.
+    fn left(&mut self, peer: SocketAddr, ending: Ending, why: &dyn fmt::Display) {
+        *self.endings.entry(ending).or_default() += 1;
+        let now = Instant::now();
+        let (_, written, unwritten) = match &mut self.lines {
+            Some(lines) if now - lines.0 < LOG_LINES_PER => lines,
+            lines => {
+                let unwritten = lines.map_or(0, |(.., unwritten)| unwritten);
+                lines.insert((now, 0, unwritten))
+            }
+        };
+        if *written >= LOG_LINES {
+            *unwritten += 1;
+            return debug!(%peer, "connection ended: {why}");
+        }
+        *written += 1;
+        match std::mem::take(unwritten) {
+            0 => info!(%peer, "connection ended: {why}"),
+            more => info!(%peer, "connection ended: {why} (and {more} more that were not told)"),
+        }
+    }
+}
+
+impl Ending {
+    fn of(error: &Error) -> Ending {
+        match error {
+            Error::Closed { .. } => Ending::Closed,
+            Error::Lost { .. } => Ending::Lost,
+            Error::Protocol { source: rtmp::Error::Unsupported(_), .. } => Ending::Unsupported,
+            Error::Protocol { .. } => Ending::Protocol,
+            Error::TimedOut { .. } => Ending::TimedOut,
+            Error::Deaf { .. } => Ending::Deaf,
+        }
+    }
+
+    /// Its stable name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Ending::Finished => "finished",
+            Ending::Closed => "closed",
+            Ending::Lost => "lost",
+            Ending::Protocol => "protocol",
+            Ending::Unsupported => "unsupported",
+            Ending::TimedOut => "timed_out",
+            Ending::Deaf => "deaf",
+            Ending::TooMany => "too_many",
+        }
+    }
+}
+
+/// What counts as one address.
+fn network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => {
+            let [a, b, c, d, ..] = address.segments();
+            IpAddr::V6(Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0))
+        }
+        address => address,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn peer(text: &str) -> SocketAddr {
+        SocketAddr::new(text.parse().expect("an address"), 5000)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_too_many_is_not_let_in_until_somebody_leaves() {
+        let visitors = Visitors::new(Limits { all: 3, per_address: 2 });
+        let admit = |text| visitors.admit(peer(text));
+        let (first, _second) = (admit("192.0.2.1"), admit("192.0.2.1").expect("room for two"));
+        assert!(admit("192.0.2.1").is_none(), "two from there");
+        assert!(admit("::ffff:192.0.2.1").is_none(), "the same address in other words");
+        let third = admit("192.0.2.2").expect("another address");
+        assert!(admit("192.0.2.3").is_none() && admit("127.0.0.1").is_none(), "three in all");
+        drop(first);
+        assert!(admit("192.0.2.1").is_some(), "one has left");
+        third.leave(Ok(()));
+        assert_eq!(visitors.count(), 1);
+        let endings = visitors.endings();
+        assert_eq!((endings[&Ending::TooMany], endings[&Ending::Finished]), (4, 1));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_network_of_64_bits_is_one_address_and_this_machine_is_exempt() {
+        let visitors = Visitors::new(Limits { all: 100, per_address: 1 });
+        let admit = |text| visitors.admit(peer(text));
+        let _one = admit("2001:db8::1").expect("the first");
+        assert!(admit("2001:db8::2").is_none() && admit("2001:db8:0:1::1").is_some());
+        let many: Vec<_> = (0..10).map(|_| admit("127.0.0.1").expect("this machine")).collect();
+        assert_eq!(visitors.count(), 1 + many.len());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_flood_of_visitors_is_no_flood_of_lines() {
+        let visitors = Visitors::new(Limits { all: 0, per_address: 0 });
+        for _ in 0..1000 {
+            assert!(visitors.admit(peer("192.0.2.1")).is_none());
+        }
+        let lines = visitors.state().lines.expect("some");
+        assert_eq!((lines.1, lines.2), (LOG_LINES, 1000 - u64::from(LOG_LINES)));
+        tokio::time::advance(LOG_LINES_PER).await;
+        visitors.admit(peer("192.0.2.1"));
+        let lines = visitors.state().lines.expect("some");
+        assert_eq!((lines.1, lines.2), (1, 0), "the next line says how many were not told");
+        assert_eq!(visitors.endings()[&Ending::TooMany], 1001);
+    }
+}
