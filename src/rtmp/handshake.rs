@@ -1,11 +1,15 @@
-//! The simple handshake (RTMP 1.0 §5.2): version and 1536 bytes each way, then an echo of them each way.
+//! The handshake (RTMP 1.0 §5.2): version and 1536 bytes each way, then an echo of them each way. A client that signs its bytes
+//! is answered with signed ones.
 //!
-//! Contents are never checked: ffmpeg copies C1's time, GStreamer fills C2's second time, and encoders that offer the
-//! digest variant (ffmpeg, bytes 4 to 7 of C1 not zero) accept a plain echo.
+//! Contents are never a reason to refuse: ffmpeg copies C1's time, GStreamer fills C2's second time, nginx echoes nothing. As
+//! clients we sign nothing, and every server takes that.
 
-use bytes::{Bytes, BytesMut};
+mod digest;
+
+use bytes::{BufMut, Bytes, BytesMut};
 
 use super::Error;
+use digest::Offer;
 
 /// Bytes of C1, S1, C2 and S2.
 pub const SIZE: usize = 1536;
@@ -57,7 +61,8 @@ impl Handshake {
     /// A client's end, and C0 and C1 to be sent.
     pub fn client(random: &Random) -> (Self, Bytes) {
         let mut out = BytesMut::with_capacity(1 + SIZE);
-        hello(random, &mut out);
+        out.put_u8(VERSION);
+        out.extend_from_slice(&hello(random));
         (Handshake::AwaitAnswer, out.freeze())
     }
 
@@ -77,11 +82,8 @@ impl Handshake {
         let taken = input.split_to(needed);
         Ok(match self {
             Handshake::AwaitHello(random) => {
-                // One write: Wirecast breaks when the answer arrives in pieces.
-                let mut reply = BytesMut::with_capacity(1 + 2 * SIZE);
-                hello(&random, &mut reply);
-                reply.extend_from_slice(&taken[1..]);
-                Step::Reply(Handshake::AwaitEcho, reply.freeze())
+                let (_, client) = taken.split_last_chunk().expect("C0, then C1");
+                Step::Reply(Handshake::AwaitEcho, answer(&random, client))
             }
             Handshake::AwaitEcho => Step::Done(None),
             Handshake::AwaitAnswer => Step::Done(Some(Bytes::copy_from_slice(&taken[1..1 + SIZE]))),
@@ -89,11 +91,27 @@ impl Handshake {
     }
 }
 
-/// Version 3, time 0, version word 0 (no digest), random bytes.
-fn hello(random: &Random, out: &mut BytesMut) {
-    out.extend_from_slice(&[VERSION]);
-    out.extend_from_slice(&[0; 8]);
-    out.extend_from_slice(random);
+/// C1 or S1: time 0, version word 0 (no digest), random bytes.
+fn hello(random: &Random) -> [u8; SIZE] {
+    let mut hello = [0; SIZE];
+    hello[8..].copy_from_slice(random);
+    hello
+}
+
+/// S0, S1 and S2 for this C1. One write: Wirecast breaks when the answer arrives in pieces.
+fn answer(random: &Random, client: &[u8; SIZE]) -> Bytes {
+    let mut server = hello(random);
+    let mut echo = *client;
+    if let Some(offer) = Offer::of(client) {
+        echo = server;
+        offer.sign_hello(&mut server);
+        offer.sign_echo(&mut echo);
+    }
+    let mut answer = BytesMut::with_capacity(1 + 2 * SIZE);
+    answer.put_u8(VERSION);
+    answer.extend_from_slice(&server);
+    answer.extend_from_slice(&echo);
+    answer.freeze()
 }
 
 /// Values from 32 on are reserved so that text protocols can be told apart (§5.2.2).
