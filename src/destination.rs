@@ -34,8 +34,9 @@ use crate::net::connection::Received;
 use crate::net::watch::TICK;
 use crate::net::{Connection, Network, Watch, connection};
 use crate::rtmp::client::{ClientSession, Event, Target};
+use crate::rtmp::login::Login;
 use crate::rtmp::server::Role;
-use crate::rtmp::session::Session;
+use crate::rtmp::session::{Phase, Session};
 use crate::rtmp::url::Url;
 use crate::rtmp::{Secret, handshake};
 use crate::stream::{Join, Log};
@@ -141,9 +142,24 @@ impl<N: Network> Destination<N> {
         }
     }
 
+    /// Opens a session. A server that wants a user name and password asks in three connections, all of one attempt.
+    pub async fn connect(&mut self) -> Result<(Outbound<N>, u32), Error> {
+        let mut login = Login::new(&self.url);
+        let mut url = self.url.clone();
+        loop {
+            match self.open(url).await {
+                Err(Error::Refused(Phase::Connect, status)) => match login.answer(&status, self.random.u32(..))? {
+                    Some(next) => url = next,
+                    None => return Err(Error::Refused(Phase::Connect, status)),
+                },
+                opened => return opened,
+            }
+        }
+    }
+
     /// Name, TCP, handshake, connect, createStream, publish: a deadline for each.
     /// The connection is closed before an error is returned: a server must never see two of us.
-    pub async fn connect(&mut self) -> Result<(Outbound<N>, u32), Error> {
+    async fn open(&mut self, url: Url) -> Result<(Outbound<N>, u32), Error> {
         let lookup = self.net.lookup(&self.url.host, self.url.port);
         let addresses = timeout(STEP, lookup).await.unwrap_or_else(|_| Err(std::io::ErrorKind::TimedOut.into()));
         let addresses = addresses.map_err(Error::Lookup)?;
@@ -159,7 +175,7 @@ impl<N: Network> Destination<N> {
         }
         let target = Target {
             role: Role::Publish,
-            url: self.url.clone(),
+            url,
             name: self.name.clone(),
             agent: self.agent.clone(),
             chunk_size: self.chunk_size,

@@ -12,6 +12,7 @@ pub mod command;
 pub mod control;
 pub mod error;
 pub mod handshake;
+pub mod login;
 pub mod message;
 pub mod secret;
 pub mod server;

@@ -91,7 +91,7 @@ fn a_clip_published_is_the_clip_played_two_relays_on() {
 #[test]
 fn keys_appear_in_no_output() {
     let folder = tempfile::tempdir().unwrap();
-    let nobody = "rtmp://127.0.0.1:1/CANARY-app/CANARY-key?CANARY=CANARY";
+    let nobody = "rtmp://CANARY:CANARY@127.0.0.1:1/CANARY-app/CANARY-key?CANARY=CANARY";
     let directory = folder.path().to_str().unwrap();
     let (server, address) =
         Running::serve(&["--relay-to", nobody, "--record-all", "--record-dir", directory, "--log-level=trace"]);
@@ -101,8 +101,7 @@ fn keys_appear_in_no_output() {
     assert_eq!(code, Some(0));
     assert!(log.contains("Connection refused"), "the destination has been tried: {log}");
     assert!(!log.contains("CANARY"), "{log}");
-    for wrong in ["rtmps://h/CANARY/CANARY", "rtmp://h:CANARY/CANARY", "CANARY", "rtmp://CANARY:CANARY@h/CANARY/CANARY"]
-    {
+    for wrong in ["rtmps://h/CANARY/CANARY", "rtmp://h:CANARY/CANARY", "CANARY", "rtmp://CANARY@h/CANARY/CANARY"] {
         for arguments in
             [&["serve", "--relay-to", wrong][..], &["publish", CLIP, wrong], &["play", wrong, "-o", "-"], &[wrong]]
         {

@@ -18,6 +18,7 @@ use crate::net::tcp::Tcp;
 use crate::net::{Connection, Network};
 use crate::rtmp::chunk::DEFAULT_SIZE;
 use crate::rtmp::client::{ClientSession, Event, Target};
+use crate::rtmp::login::Login;
 use crate::rtmp::server::Role as Part;
 use crate::rtmp::session::{Phase, Session};
 use crate::rtmp::url::Url;
@@ -51,7 +52,26 @@ pub(super) async fn run(play: Play, stop: CancellationToken) -> Result<()> {
     ended
 }
 
+/// A session that plays, after as many connections as the server's login takes.
 async fn connect(url: Url, name: Secret) -> Result<Playing> {
+    let mut login = Login::new(&url);
+    let mut next = url;
+    loop {
+        let mut connection = open(next, name.clone()).await?;
+        match start(&mut connection).await? {
+            Event::Refused(phase, status) => {
+                connection.close().await;
+                let again = if phase == Phase::Connect { login.answer(&status, fastrand::u32(..)) } else { Ok(None) };
+                // The status may repeat the stream's name, which may be a key: only the code is shown.
+                let refused = || format!("refused {phase}: {:?}", status.code);
+                next = again.with_context(|| format!("refused {phase}"))?.with_context(refused)?;
+            }
+            Event::Started(_) | Event::Ended(_) | Event::Message(_) => return Ok(connection),
+        }
+    }
+}
+
+async fn open(url: Url, name: Secret) -> Result<Playing> {
     let mut stream = Err(std::io::ErrorKind::NotFound.into());
     for address in Tcp.lookup(&url.host, url.port).await.context("the host name cannot be resolved")? {
         stream = timeout(STEP, Tcp.connect(address)).await.unwrap_or_else(|_| Err(std::io::ErrorKind::TimedOut.into()));
@@ -64,16 +84,29 @@ async fn connect(url: Url, name: Secret) -> Result<Playing> {
     Ok(Connection::new(stream.context("cannot connect")?, session))
 }
 
+/// What the server says to `play`, or to what comes before it.
+async fn start(connection: &mut Playing) -> Result<Event> {
+    let mut phase = connection.session.phase();
+    let mut deadline = Instant::now() + STEP;
+    loop {
+        if let Some(event) = connection.event()? {
+            return Ok(event);
+        }
+        if connection.session.phase() != phase {
+            phase = connection.session.phase();
+            deadline = Instant::now() + STEP;
+        }
+        timeout_at(deadline, connection.receive()).await.with_context(|| format!("timed out {phase}"))??;
+    }
+}
+
 /// Takes messages until the stream ends (`Ok`), or `limit` milliseconds of it have come.
 async fn receive(connection: &mut Playing, writer: &mut Writer, limit: Option<u64>) -> Result<()> {
-    let mut deadline = Instant::now() + STEP;
     loop {
         while let Some(event) = connection.event()? {
             match event {
-                Event::Started(_) => {}
                 Event::Message(message) => writer.add(message),
-                // The status may repeat the stream's name, which may be a key: only the code is shown.
-                Event::Refused(phase, status) => bail!("refused {phase}: {:?}", status.code),
+                Event::Started(_) | Event::Refused(..) => {}
                 Event::Ended(_) => return Ok(()),
             }
         }
@@ -81,11 +114,9 @@ async fn receive(connection: &mut Playing, writer: &mut Writer, limit: Option<u6
         if limit.is_some_and(|limit| writer.duration_ms() >= limit) {
             return Ok(());
         }
-        if connection.session.phase() == Phase::Media {
-            // Before a stream begins a player waits for as long as it likes.
-            deadline = Instant::now() + if writer.messages > 0 { SILENCE } else { Duration::from_secs(86_400) };
-        }
-        match timeout_at(deadline, connection.receive()).await {
+        // Before a stream begins a player waits for as long as it likes.
+        let patience = if writer.messages > 0 { SILENCE } else { Duration::from_secs(86_400) };
+        match timeout(patience, connection.receive()).await {
             Err(_) => bail!("timed out {}", connection.session.phase()),
             Ok(Err(connection::Error::Closed { phase: Phase::Media | Phase::Closing })) => return Ok(()),
             Ok(received) => received?,

@@ -9,6 +9,7 @@ use crate::causes;
 use crate::limits::STALL;
 use crate::net::connection;
 use crate::rtmp::command::{self, code};
+use crate::rtmp::login;
 use crate::rtmp::session::Phase;
 
 /// Why a destination is not being sent to.
@@ -26,6 +27,9 @@ pub enum Error {
     /// The server said no.
     #[error("refused {0}: {code}", code = printable(&.1.code))]
     Refused(Phase, command::Status),
+    /// The server wants to know who we are, and we could not tell it.
+    #[error("refused in connect")]
+    Login(#[from] login::Error),
     /// The server ended a stream it had accepted.
     #[error("ended by the server: {code}", code = printable(&.0.code))]
     Kicked(command::Status),
@@ -48,6 +52,8 @@ pub enum Class {
     AlreadyLive,
     /// No to `connect`.
     Refused,
+    /// No to our user name and password, or to our having none.
+    LoginRejected,
     /// No to `publish`.
     KeyRejected,
     /// The stream has come round to a relay it had left.
@@ -66,6 +72,7 @@ impl Error {
             ) => Class::KeyRejected,
             Error::Connection(_) => Class::Network,
             Error::Kicked(_) => Class::Kicked,
+            Error::Login(_) => Class::LoginRejected,
             Error::Refused(_, status) if status.code == code::PUBLISH_LOOP => Class::Loop,
             Error::Refused(_, status) if status.code == code::PUBLISH_BAD_NAME => Class::AlreadyLive,
             Error::Refused(Phase::Request, _) => Class::KeyRejected,
@@ -80,7 +87,7 @@ impl Error {
             Class::KeyRejected => format!("{text} (usually a wrong or expired stream key)"),
             Class::AlreadyLive => format!("{text} (the key is in use: an old session, or another encoder)"),
             Class::Loop => format!("{text} (the stream would go in a circle)"),
-            Class::Network | Class::Kicked | Class::Refused => text,
+            Class::Network | Class::Kicked | Class::Refused | Class::LoginRejected => text,
         }
     }
 }
@@ -91,7 +98,7 @@ impl Class {
         Duration::from_secs(match self {
             Class::Network | Class::Kicked => 5,
             Class::AlreadyLive => 30,
-            Class::Refused | Class::KeyRejected | Class::Loop => 60,
+            Class::Refused | Class::LoginRejected | Class::KeyRejected | Class::Loop => 60,
         })
     }
 
@@ -99,7 +106,7 @@ impl Class {
     pub fn state(self) -> State {
         match self {
             Class::Network | Class::Kicked | Class::AlreadyLive => State::BackingOff,
-            Class::Refused | Class::KeyRejected => State::Rejected,
+            Class::Refused | Class::LoginRejected | Class::KeyRejected => State::Rejected,
             Class::Loop => State::Blocked,
         }
     }
@@ -112,6 +119,7 @@ impl fmt::Display for Class {
             Class::Kicked => "kicked",
             Class::AlreadyLive => "already_live",
             Class::Refused => "refused",
+            Class::LoginRejected => "login_rejected",
             Class::KeyRejected => "key_rejected",
             Class::Loop => "loop",
         })

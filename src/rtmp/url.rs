@@ -1,4 +1,4 @@
-//! RTMP URLs: `rtmp://host[:port]/app[/instance…]/name[?query]`, where the name is often a stream key.
+//! RTMP URLs: `rtmp://[user:password@]host[:port]/app[/instance…]/name[?query]`, where the name is often a stream key.
 //!
 //! Application and name are taken from the text as it stands: keys hold `#`, `?`, `/` and `%`, and a general URL parser
 //! would lose or rewrite them.
@@ -6,6 +6,7 @@
 use std::fmt;
 
 use super::Secret;
+use super::login::Credentials;
 
 /// The port of `rtmp:`.
 pub const PORT: u16 = 1935;
@@ -17,6 +18,8 @@ pub struct Url {
     pub host: String,
     /// TCP port.
     pub port: u16,
+    /// Who we are there, if it asks.
+    pub credentials: Option<Credentials>,
     /// `scheme://host[:port]` as written, for `tcUrl`: servers route on the host name in it.
     authority: String,
     /// The application, with its instance and query. Some platforms put keys here.
@@ -33,7 +36,7 @@ pub enum Error {
     NoScheme,
     #[error("{0}:// is not supported, only rtmp://")]
     Scheme(&'static str),
-    #[error("a user name and password in the URL are not supported")]
+    #[error("what stands before the @ should be user:password")]
     UserInfo,
     #[error("the host name is missing")]
     NoHost,
@@ -60,9 +63,7 @@ impl Url {
             _ => return Err(Error::NoScheme),
         }
         let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
-        if authority.contains('@') {
-            return Err(Error::UserInfo);
-        }
+        let (credentials, authority) = split_credentials(authority)?;
         let (host, port) = split_authority(authority)?;
         let (app, name) = split_path(path);
         if app.is_empty() {
@@ -71,6 +72,7 @@ impl Url {
         Ok(Url {
             host: host.to_ascii_lowercase(),
             port,
+            credentials,
             authority: format!("rtmp://{authority}"),
             app: app.to_owned().into(),
             name: name.map(|n| n.to_owned().into()),
@@ -80,6 +82,13 @@ impl Url {
     /// The `tcUrl` of `connect` (§7.2.1.1).
     pub fn tc_url(&self) -> String {
         format!("{}/{}", self.authority, self.app.expose())
+    }
+
+    /// The same place, told something more in application and `tcUrl`.
+    pub fn with_query(&self, query: &str) -> Url {
+        let app = self.app.expose();
+        let separator = if app.contains('?') { '&' } else { '?' };
+        Url { app: format!("{app}{separator}{query}").into(), ..self.clone() }
     }
 }
 
@@ -94,6 +103,27 @@ impl fmt::Debug for Url {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
     }
+}
+
+/// User name and password end at the last `@`. What cannot stand in a URL is percent-encoded there (RFC 3986 §3.2.1).
+fn split_credentials(authority: &str) -> Result<(Option<Credentials>, &str), Error> {
+    let Some((user_info, authority)) = authority.rsplit_once('@') else { return Ok((None, authority)) };
+    let (user, password) = user_info.split_once(':').filter(|(user, _)| !user.is_empty()).ok_or(Error::UserInfo)?;
+    let [user, password] = [user, password].map(|text| percent_decoded(text).into());
+    Ok((Some(Credentials { user, password }), authority))
+}
+
+/// The text behind `%41` and its like; as it stands where it is no text, or not encoded.
+fn percent_decoded(text: &str) -> String {
+    let mut bytes = Vec::new();
+    let mut rest = text.as_bytes();
+    while let Some((&byte, after)) = rest.split_first() {
+        let digit = |n: usize| after.get(n).and_then(|b| char::from(*b).to_digit(16));
+        let encoded = digit(0).zip(digit(1)).filter(|_| byte == b'%').map(|(high, low)| (16 * high + low) as u8);
+        bytes.push(encoded.unwrap_or(byte));
+        rest = if encoded.is_some() { &after[2..] } else { after };
+    }
+    String::from_utf8(bytes).unwrap_or_else(|_| text.to_owned())
 }
 
 fn split_authority(authority: &str) -> Result<(&str, u16), Error> {
@@ -193,7 +223,9 @@ mod tests {
             ("live/key", Error::NoScheme),
             ("http://h/live/key", Error::NoScheme),
             ("rtmps://h/live/key", Error::Scheme("rtmps")),
-            ("rtmp://u:p@h/live/key", Error::UserInfo),
+            ("rtmp://user@h/live/key", Error::UserInfo),
+            ("rtmp://:password@h/live/key", Error::UserInfo),
+            ("rtmp://u:p@/live/key", Error::NoHost),
             ("rtmp:///live/key", Error::NoHost),
             ("rtmp://h:0/live", Error::Port),
             ("rtmp://h:99999/live", Error::Port),
@@ -206,7 +238,35 @@ mod tests {
     }
 
     #[test]
-    fn a_url_prints_its_host_and_never_its_key() {
+    fn user_name_and_password_end_at_the_last_at_and_stay_out_of_the_tc_url() {
+        for (text, user, password) in [
+            ("rtmp://bob:secret@h:1/app/key", "bob", "secret"),
+            ("rtmp://bob:p@ss:word@h:1/app/key", "bob", "p@ss:word"),
+            ("rtmp://b%40b:%2F%3a100%25%zz@h:1/app/key@x", "b@b", "/:100%%zz"),
+            ("rtmp://bob:%ff@h:1/app/key", "bob", "%ff"),
+            ("rtmp://bob:@h:1/app/key", "bob", ""),
+        ] {
+            let url = Url::parse(text).expect(text);
+            let credentials = url.credentials.as_ref().expect(text);
+            assert_eq!((credentials.user.expose(), credentials.password.expose()), (user, password), "{text}");
+            assert_eq!((url.host.as_str(), url.port, url.tc_url().as_str()), ("h", 1, "rtmp://h:1/app"));
+        }
+        assert_eq!(Url::parse("rtmp://h/app/key@x").expect("a URL").credentials, None);
+    }
+
+    /// Eyevinn/strom#771: what was shown began after the first `@`. sorayuki/obs-multi-rtmp#256: a key pasted into the server's
+    /// field. livekit/egress#248: a URL without an application.
+    #[test]
+    fn interop_89_interop_90_a_url_prints_its_host_and_nothing_else() {
+        for text in [
+            "rtmp://CANARY:CANARY@CANARY@h:1/app/key",
+            "rtmp://h:1/CANARY/CANARY",
+            "rtmp://h:1/CANARY",
+            "rtmp://h:1//CANARY?CANARY",
+        ] {
+            let url = Url::parse(text).expect(text);
+            assert_eq!(format!("{url} {url:?}"), "rtmp://h:1 rtmp://h:1");
+        }
         let url = Url::parse("rtmp://h:1/CANARY/CANARY?CANARY").expect("a URL");
         assert_eq!(format!("{url} {url:?}"), "rtmp://h:1 rtmp://h:1");
     }
