@@ -5,6 +5,7 @@
 //!                        chunk::writer ◄─ Message ◄─ command, amf0
 //! ```
 
+pub mod aggregate;
 pub mod amf0;
 pub mod chunk;
 pub mod client;

@@ -45,7 +45,8 @@ pub enum Amf0 {
         /// Reserved, "should be 0x0000": some encoders put their time zone here.
         zone: i16,
     },
-    /// A value its sender could not express (§2.15).
+    /// A value its sender could not express (§2.15), or one that cannot be read here: in AMF3 (§3.1), or of a type that §2.1
+    /// reserves. Where the latter ends nobody can tell, so it is the last of its payload.
     Unsupported,
     /// An XML document as text (§2.17).
     Xml(String),
@@ -67,9 +68,6 @@ pub enum Error {
     /// A marker that AMF0 §2.1 does not define, or one that cannot begin a value.
     #[error("{0:#04x} is no AMF0 marker")]
     Marker(u8),
-    /// A value in AMF3 (§3.1), or of a type reserved by §2.1 (movie clip, record set).
-    #[error("AMF0 marker {0:#04x} is not supported")]
-    Unsupported(u8),
     /// A limit of ours: [`DEPTH_MAX`] or [`NODES_MAX`].
     #[error("AMF0 {what} above {limit}")]
     TooLarge {
@@ -251,11 +249,13 @@ impl From<TryGetError> for Error {
 struct Reader<'a> {
     rest: &'a [u8],
     nodes: usize,
+    /// A value has come that cannot be read. Everything it is inside of ends with it.
+    ended: bool,
 }
 
 impl<'a> Reader<'a> {
     fn new(rest: &'a [u8]) -> Reader<'a> {
-        Reader { rest, nodes: 0 }
+        Reader { rest, nodes: 0, ended: false }
     }
 
     /// The recursion here is the only one, and `depth` bounds it.
@@ -289,8 +289,9 @@ impl<'a> Reader<'a> {
             marker::UNSUPPORTED => Amf0::Unsupported,
             marker::XML => Amf0::Xml(self.utf8_long()?),
             marker::TYPED_OBJECT => Amf0::TypedObject { class: self.utf8()?, properties: self.properties(depth)? },
-            reserved @ (marker::MOVIE_CLIP | marker::RECORD_SET | marker::AMF3) => {
-                return Err(Error::Unsupported(reserved));
+            marker::MOVIE_CLIP | marker::RECORD_SET | marker::AMF3 => {
+                (self.rest, self.ended) = (&[], true);
+                Amf0::Unsupported
             }
             unknown => return Err(Error::Marker(unknown)),
         })
@@ -315,6 +316,9 @@ impl<'a> Reader<'a> {
     fn values(&mut self, count: u32, depth: usize) -> Result<Vec<Amf0>, Error> {
         let mut values = Vec::new();
         for _ in 0..count {
+            if self.ended {
+                break;
+            }
             values.push(self.value(depth + 1)?);
         }
         Ok(values)
@@ -582,11 +586,20 @@ mod tests {
 
     #[test]
     fn other_markers_are_named() {
-        for marker in [0x04, 0x0e, 0x11] {
-            assert_eq!(Amf0::read(&mut [marker].as_slice()), Err(Error::Unsupported(marker)));
-        }
         assert_eq!(read("03 0001 61 09"), Err(Error::Marker(0x09)));
         assert_eq!(read("ff"), Err(Error::Marker(0xff)));
+    }
+
+    #[test]
+    fn a_value_in_amf3_is_the_last_one_and_those_before_it_are_read() {
+        for (bytes, values) in [
+            ("05 11 0603 61 05", "null unsupported"),
+            ("03 0001 61 05 0001 62 11 0a0b01 09 0000", "{a: null, b: unsupported}"),
+            ("0a 00000007 05 0a 00000002 04 ff", "[null, [unsupported]]"),
+            ("08 00000001 0001 61 0e ff", "ecma{a: unsupported}"),
+        ] {
+            assert_eq!(transcript(bytes), values, "{bytes}");
+        }
     }
 
     #[test]

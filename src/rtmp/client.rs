@@ -153,7 +153,11 @@ impl ClientSession {
             if values.len() > COMMAND_BYTES {
                 return Err(Error::TooLarge { what: "command", limit: COMMAND_BYTES });
             }
-            let call = Command::parse(values).map_err(|_| Error::Malformed { what: "command", section: "§7.2" })?;
+            let call = match Command::parse(values) {
+                // No reason to end a stream.
+                Err(_) if matches!(self.state, State::Streaming { .. }) => None,
+                call => call.map_err(|_| Error::Malformed { what: "command", section: "§7.2" })?,
+            };
             if let Some(call) = call {
                 self.call(&call)?;
             }

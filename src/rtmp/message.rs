@@ -32,10 +32,11 @@ pub mod type_id {
     pub const COMMAND_AMF3: u8 = 17;
     pub const DATA: u8 = 18;
     pub const COMMAND: u8 = 20;
+    pub const AGGREGATE: u8 = 22;
 }
 
 impl Message {
-    /// Which media series the message belongs to, if any. Type 15 is not among them: its bytes start with a format byte.
+    /// Which media series the message belongs to, if any.
     pub fn media(&self) -> Option<Kind> {
         match self.type_id {
             type_id::AUDIO => Some(Kind::Audio),
@@ -45,14 +46,21 @@ impl Message {
         }
     }
 
-    /// The AMF0 values of a command, whichever of the two command types it came as (types 17 and 20, §7.1.1).
+    /// The AMF0 values of a command.
     pub fn command(&self) -> Option<&[u8]> {
-        match self.type_id {
-            type_id::COMMAND => Some(&self.payload),
-            // One format byte, of which only 0 is defined.
-            type_id::COMMAND_AMF3 => self.payload.strip_prefix(&[0]),
-            _ => None,
-        }
+        (self.type_id == type_id::COMMAND).then_some(&self.payload)
+    }
+
+    /// The message of type 18 or 20 inside one of type 15 or 17 (§7.1.1), which begin with a format byte; in what follows, AMF0,
+    /// a marker announces each value in AMF3. Others stay what they are, and there is none inside an unknown format.
+    pub fn without_format(self) -> Option<Self> {
+        let type_id = match self.type_id {
+            type_id::DATA_AMF3 => type_id::DATA,
+            type_id::COMMAND_AMF3 => type_id::COMMAND,
+            _ => return Some(self),
+        };
+        let payload = Payload::from(self.payload.strip_prefix(&[0])?);
+        Some(Message { type_id, payload, ..self })
     }
 }
 

@@ -137,7 +137,11 @@ impl ServerSession {
             if values.len() > COMMAND_BYTES {
                 return Err(Error::TooLarge { what: "command", limit: COMMAND_BYTES });
             }
-            let call = Command::parse(values).map_err(|_| Error::Malformed { what: "command", section: "§7.2" })?;
+            let call = match Command::parse(values) {
+                // No reason to end a stream: OBS has sent such (mediamtx#2986).
+                Err(_) if matches!(self.state, State::Streaming { .. }) => None,
+                call => call.map_err(|_| Error::Malformed { what: "command", section: "§7.2" })?,
+            };
             return match call {
                 Some(call) => self.call(message.stream, call),
                 None => Ok(()),

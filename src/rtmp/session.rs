@@ -11,6 +11,7 @@ use std::fmt;
 
 use bytes::{Bytes, BytesMut};
 
+use super::aggregate::Aggregate;
 use super::chunk::Reader;
 use super::control::{self, UserControl, WINDOW};
 use super::handshake::{Handshake, Step};
@@ -88,6 +89,8 @@ pub(super) struct Wire<E> {
     pub(super) chunk_size: usize,
     handshake: Option<Handshake>,
     reader: Reader,
+    /// What is left of the last one.
+    aggregate: Option<Aggregate>,
     received: u64,
     acknowledged: u64,
     window: u32,
@@ -101,6 +104,7 @@ impl<E> Wire<E> {
             chunk_size: super::chunk::INITIAL_SIZE,
             handshake: Some(handshake),
             reader: Reader::default(),
+            aggregate: None,
             received: 0,
             acknowledged: 0,
             window: WINDOW,
@@ -121,7 +125,7 @@ impl<E> Wire<E> {
         self.chunk_size = size;
     }
 
-    /// What comes next of the peer's: the end of the handshake, then messages.
+    /// What comes next of the peer's: the end of the handshake, then messages, unpacked.
     pub(super) fn read(&mut self) -> Result<Option<Input>, Error> {
         while let Some(handshake) = self.handshake.take() {
             match handshake.step(&mut self.input)? {
@@ -139,7 +143,21 @@ impl<E> Wire<E> {
                 }
             }
         }
-        Ok(self.message()?.map(Input::Message))
+        loop {
+            let message = match self.aggregate.as_mut().and_then(Iterator::next) {
+                Some(message) => message,
+                None => {
+                    self.aggregate = None;
+                    let Some(message) = self.message()? else { return Ok(None) };
+                    message
+                }
+            };
+            if message.type_id == type_id::AGGREGATE {
+                self.aggregate = Some(Aggregate::new(message));
+            } else if let Some(message) = message.without_format() {
+                return Ok(Some(Input::Message(message)));
+            }
+        }
     }
 
     /// The next message that is not control, with all control before it answered.

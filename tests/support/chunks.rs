@@ -176,8 +176,11 @@ pub(crate) fn type_name(type_id: u8) -> &'static str {
         6 => "bandwidth",
         8 => "audio",
         9 => "video",
+        15 => "amf3 data",
+        17 => "amf3 call",
         18 => "data",
         20 => "command",
+        22 => "aggregate",
         _ => "?",
     }
 }
