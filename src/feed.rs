@@ -294,6 +294,24 @@ mod tests {
     }
 
     #[test]
+    fn a_session_of_49_days_begins_its_clock_again() {
+        for chunk_size in [3, DEFAULT_SIZE] {
+            let story = Story::new();
+            let (mut feed, mut peer) = (story.feed(chunk_size, Metadata::Plain), Peer::new(chunk_size));
+            let mut heard = Vec::new();
+            for frame in ["K7", "V4294967297", "V4294967337"] {
+                story.tell(frame);
+                heard.push(peer.hears(&mut feed));
+            }
+            assert_eq!(heard, ["metadata@0 avcC@0 K7@0", "V4294967297@4294967290", "V4294967337@34"], "{chunk_size}");
+            // And what has to be said in full is.
+            let story = story.with(Kind::Video, Role::Header, "avcC2");
+            story.tell("K4294967377");
+            assert_eq!(peer.hears(&mut feed), "avcC2@74 K4294967377@74");
+        }
+    }
+
+    #[test]
     fn a_message_of_several_chunks_is_cut_for_everybody_alike() {
         let story = Story::new();
         let (mut feed, mut peer) = (story.feed(DEFAULT_SIZE, Metadata::Plain), Peer::new(DEFAULT_SIZE));

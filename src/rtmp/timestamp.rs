@@ -1,7 +1,8 @@
 //! A publisher's time line made straight: 32 bits that wrap, jump and stutter in, 64 bits that never go back out.
 //!
 //! A step of more than 10 s ahead of the stream, or 1 s back within a series, is no step but a jump. One message that jumps
-//! alone is stamped anew; when three in a row do, the source has a new time line and the stream goes on where it was.
+//! alone is stamped anew; when three of a series in a row do, the source has a new time line and the stream goes on where it
+//! was. The other series follows as soon as it jumps to the same time line, and keeps its own where it never does.
 
 use crate::flv::Kind;
 
@@ -11,7 +12,7 @@ const AHEAD_MS: i64 = 10_000;
 const BEHIND_MS: i64 = 1_000;
 /// A series' first message may be this far behind the others.
 const BEHIND_FIRST_MS: i64 = 10_000;
-/// Jumps in a row that make a new time line.
+/// Jumps of one series in a row that make a new time line.
 const JUMPS: u32 = 3;
 /// The step of a message whose own cannot be believed.
 const NOMINAL_MS: i64 = 20;
@@ -19,20 +20,35 @@ const NOMINAL_MS: i64 = 20;
 /// The time line of one publisher session.
 #[derive(Debug, Default)]
 pub struct Timeline {
-    /// What has been added to the source's clock so far, wraps and jumps included.
-    source: Option<Clock>,
+    series: [Series; 3],
     newest: i64,
-    last: [Option<i64>; 3],
-    jumps: u32,
     /// Where the first message is to be put; as it comes if `None`.
     start: Option<u64>,
 }
 
+/// Audio, video or data.
+#[derive(Debug, Default, Clone, Copy)]
+struct Series {
+    clock: Option<Clock>,
+    /// The place of the last message.
+    last: Option<i64>,
+    jumps: u32,
+}
+
+/// A timestamp of the source, and what it is on the stream's time line.
 #[derive(Debug, Clone, Copy)]
 struct Clock {
-    last: u32,
-    unwrapped: i64,
-    offset: i64,
+    source: u32,
+    stream: i64,
+}
+
+impl Clock {
+    /// Of the two ways round to `timestamp`, the shorter. FLV and OBS keep 31 bits of the 32, so no more are looked at: both
+    /// kinds of clocks come round there.
+    fn read(self, timestamp: u32) -> i64 {
+        let steps = timestamp.wrapping_sub(self.source) << 1;
+        self.stream + i64::from(steps.cast_signed() >> 1)
+    }
 }
 
 impl Timeline {
@@ -43,36 +59,33 @@ impl Timeline {
 
     /// The place of a message in the stream, in milliseconds. Within a kind it never goes back.
     pub fn place(&mut self, kind: Kind, timestamp: u32) -> u64 {
-        let clock = self.source.get_or_insert_with(|| {
-            let at = self.start.map_or(i64::from(timestamp), |t| t as i64);
-            self.newest = at;
-            Clock { last: timestamp, unwrapped: i64::from(timestamp), offset: at - i64::from(timestamp) }
-        });
-        let unwrapped = clock.unwrapped + i64::from(timestamp.wrapping_sub(clock.last).cast_signed());
-        let last = self.last[kind as usize];
-        let wanted = unwrapped + clock.offset;
-        let floor = last.map_or(self.newest - BEHIND_FIRST_MS, |last| last - BEHIND_MS);
-        let jumped = !(floor..=self.newest + AHEAD_MS).contains(&wanted);
-        let time = match jumped {
-            false => {
-                (clock.last, clock.unwrapped) = (timestamp, unwrapped);
-                self.jumps = 0;
-                wanted
+        let others = self.series.map(|series| series.clock);
+        let series = &mut self.series[kind as usize];
+        if others.iter().all(Option::is_none) {
+            self.newest = self.start.map_or(i64::from(timestamp), |time| time as i64);
+            series.clock = Some(Clock { source: timestamp, stream: self.newest });
+        }
+        let floor = series.last.map_or(self.newest - BEHIND_FIRST_MS, |last| last - BEHIND_MS);
+        let sound = floor..=self.newest + AHEAD_MS;
+        let clocks = [series.clock].into_iter().chain(others).flatten();
+        let time = match clocks.map(|clock| clock.read(timestamp)).find(|time| sound.contains(time)) {
+            Some(time) => {
+                (series.clock, series.jumps) = (Some(Clock { source: timestamp, stream: time }), 0);
+                time
             }
             // Data says little about the time line: some encoders stamp all of it 0.
-            true if kind == Kind::Data => self.newest,
-            true => {
-                self.jumps += 1;
-                let time = last.unwrap_or(self.newest) + NOMINAL_MS;
-                if self.jumps == JUMPS {
-                    *clock = Clock { last: timestamp, unwrapped, offset: time - unwrapped };
-                    self.jumps = 0;
+            None if kind == Kind::Data => self.newest,
+            None => {
+                let time = series.last.unwrap_or(self.newest) + NOMINAL_MS;
+                series.jumps += 1;
+                if series.jumps == JUMPS {
+                    (series.clock, series.jumps) = (Some(Clock { source: timestamp, stream: time }), 0);
                 }
                 time
             }
         };
-        let time = time.max(last.unwrap_or(0)).max(0);
-        self.last[kind as usize] = Some(time);
+        let time = time.max(series.last.unwrap_or(0)).max(0);
+        series.last = Some(time);
         self.newest = self.newest.max(time);
         time as u64
     }
@@ -100,27 +113,62 @@ mod tests {
             placed(&mut Timeline::default(), &[(Video, top), (Video, 23)]),
             [u64::from(top), u64::from(top) + 34]
         );
-        // OBS keeps 31 bits; seen from 32 that is a jump back, and three in a row go on from where the stream was.
-        let mut line = Timeline::default();
-        let times = placed(&mut line, &[(Video, 0x7fff_fff0), (Video, 10), (Video, 43), (Video, 76), (Video, 109)]);
-        assert!(times.is_sorted() && times[4] - times[0] < 200, "{times:?}");
-        assert_eq!(times[4] - times[3], 33);
+        // OBS keeps 31 bits, and sound may still be on the far side of the wrap.
+        let top = 0x7fff_fff0;
+        let messages = [(Video, top), (Audio, top - 20), (Video, 17), (Audio, top + 3), (Video, 50), (Audio, 10)];
+        let times = placed(&mut Timeline::default(), &messages);
+        let top = u64::from(top);
+        assert_eq!(times, [top, top - 20, top + 33, top + 3, top + 66, top + 26]);
     }
 
     #[test]
-    fn a_small_step_back_is_held_and_a_jump_back_never_passed_on() {
+    fn a_small_step_back_is_held() {
         assert_eq!(placed(&mut Timeline::default(), &[(Video, 500), (Video, 480), (Video, 520)]), [500, 500, 520]);
-        let mut line = Timeline::default();
-        let messages =
-            [(Video, 2_500_000), (Audio, 2_500_010), (Video, 0), (Audio, 10), (Video, 40), (Audio, 33), (Video, 80)];
-        let times = placed(&mut line, &messages);
-        assert_eq!(times, [2_500_000, 2_500_010, 2_500_020, 2_500_030, 2_500_040, 2_500_033, 2_500_080]);
+    }
+
+    /// AlexxIT/go2rtc#1943: the source's time line goes back to 0.
+    #[test]
+    fn interop_74_a_jump_back_is_never_passed_on_and_sound_keeps_its_distance_to_the_picture() {
+        let mut messages = vec![(Video, 2_500_000), (Audio, 2_500_010)];
+        messages.extend((0..20).flat_map(|n| [(Video, 40 * n), (Audio, 40 * n + 7)]));
+        let times = placed(&mut Timeline::default(), &messages);
+        // Three of the picture and two of the sound were stamped anew; from then on they are 7 ms apart, as they were.
+        assert_eq!(times[..6], [2_500_000, 2_500_010, 2_500_020, 2_500_030, 2_500_040, 2_500_050]);
+        for (n, pair) in times[6..].chunks(2).enumerate() {
+            let video = 2_500_060 + 40 * n as u64;
+            assert_eq!(pair, [video, video + 7], "pair {n}");
+        }
     }
 
     #[test]
-    fn a_single_message_hours_away_is_stamped_anew() {
+    fn a_series_that_stays_on_a_time_line_of_its_own_keeps_its_pace() {
+        // Sound by the time of day, the picture from 0: hours apart for ever.
+        let messages: Vec<_> = (0..100).flat_map(|n| [(Video, 40 * n), (Audio, 70_000_000 + 40 * n)]).collect();
+        let times = placed(&mut Timeline::default(), &messages);
+        for pair in times[10..].chunks(2) {
+            assert!(pair[0].abs_diff(pair[1]) <= 60, "{pair:?}");
+        }
+        assert!(times[10..].chunks(2).is_sorted_by_key(|pair| (pair[0], pair[1])), "{times:?}");
+        assert_eq!(times[198] - times[10], 40 * 94);
+    }
+
+    #[test]
+    fn a_restart_in_mid_session_goes_on_where_the_stream_was() {
+        let before = (0..50).map(|n| (Video, 1_000_000 + 40 * n));
+        let after = (0..50).map(|n| (Video, 40 * n));
+        let far_ahead = (0..50).map(|n| (Video, 3_000_000_000 + 40 * n));
+        let messages: Vec<_> = before.chain(after).chain(far_ahead).collect();
+        let times = placed(&mut Timeline::default(), &messages);
+        assert!(times.windows(2).all(|pair| (20..=40).contains(&(pair[1] - pair[0]))), "{times:?}");
+    }
+
+    /// bluenviron/mediamtx#6255: one frame of a video recorder.
+    #[test]
+    fn interop_75_a_message_hours_away_is_stamped_anew_and_the_time_line_kept() {
         let messages = [(Video, 1000), (Video, 9_000_000), (Video, 1080), (Audio, 1085)];
         assert_eq!(placed(&mut Timeline::default(), &messages), [1000, 1020, 1080, 1085]);
+        let messages = [(Video, 9_000_000), (Video, 0), (Video, 5), (Video, 9_000_120)];
+        assert_eq!(placed(&mut Timeline::default(), &messages), [9_000_000, 9_000_020, 9_000_040, 9_000_120]);
     }
 
     #[test]
