@@ -89,7 +89,7 @@ fn a_clip_published_is_the_clip_played_two_relays_on() {
 }
 
 #[test]
-fn keys_appear_in_no_output() {
+fn interop_88_keys_appear_in_no_output() {
     let folder = tempfile::tempdir().unwrap();
     let nobody = "rtmp://CANARY:CANARY@127.0.0.1:1/CANARY-app/CANARY-key?CANARY=CANARY";
     let directory = folder.path().to_str().unwrap();

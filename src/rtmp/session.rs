@@ -196,3 +196,47 @@ impl<E> Wire<E> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rtmp::chunk::writer::{self, Header, Lane};
+
+    /// A connection past its handshake that has heard `received` bytes, and its peer's acknowledgements of `messages` more of
+    /// 100 kB each.
+    fn acknowledgements(received: u64, messages: usize) -> Vec<u32> {
+        let mut wire: Wire<()> = Wire::new(Handshake::AwaitEcho);
+        (wire.handshake, wire.received, wire.acknowledged) = (None, received, received);
+        wire.input.extend_from_slice(&control::set_chunk_size(super::super::chunk::MAX_SIZE));
+        let lane = Lane { chunk_stream: 6, type_id: type_id::VIDEO };
+        let message = writer::message(lane, Header::Start { time: 0, stream: 1 }, &[7; 100_000], 100_000);
+        let mut heard = Vec::new();
+        for _ in 0..messages {
+            wire.input.extend_from_slice(&message);
+            while wire.read().expect("sound chunks").is_some() {}
+            for output in wire.output.drain(..) {
+                let Output::Transmit(bytes) = output else { continue };
+                assert_eq!(bytes[..12], [2, 0, 0, 0, 0, 0, 4, 3, 0, 0, 0, 0], "an acknowledgement");
+                heard.extend(bytes[12..].first_chunk().map(|number| u32::from_be_bytes(*number)));
+            }
+        }
+        heard
+    }
+
+    /// ossrs/srs#730 and illuspas/Node-Media-Server#629: encoders that stopped where the number overflowed. moq-dev/moq#2060: bytes
+    /// since the last instead of all. nareix/joy4#5: none for a peer that announces no window, as this one.
+    #[test]
+    fn interop_24_interop_25_interop_26_interop_27_acknowledgements_count_all_bytes_modulo_2_to_the_32() {
+        const HALF: u64 = WINDOW as u64 / 2;
+        for received in [0, u64::from(u32::MAX) - 3 * HALF, (5 << 32) - 7 * HALF - 1] {
+            let numbers = acknowledgements(received, 125);
+            assert_eq!(numbers.len(), 9, "about every half window: {numbers:?}");
+            let mut before = received;
+            for number in numbers {
+                let step = u64::from(number.wrapping_sub(before as u32));
+                assert!((HALF..HALF + 100_012).contains(&step), "{number} after {before}");
+                before += step;
+            }
+        }
+    }
+}

@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn application_and_name_are_split_as_encoders_do() {
+    fn interop_44_interop_45_application_and_name_are_split_as_encoders_do() {
         for (text, app, name) in [
             ("rtmp://h/live", "live", None),
             ("rtmp://h/live/", "live", None),
@@ -272,12 +272,13 @@ mod tests {
     }
 
     #[test]
-    fn every_way_to_write_a_stream_is_the_same_stream() {
+    fn interop_41_interop_42_interop_43_every_way_to_write_a_stream_is_the_same_stream() {
         for (app, name) in [
             ("live", "key"),
             ("live/", "key"),
             ("live", "key?auth=abc"),
             ("live/key", ""),
+            ("live/key", "?auth=abc"),
             ("live/key?x=1", ""),
             ("/live//key", ""),
             ("live/key?x=a", "b"),
@@ -286,6 +287,8 @@ mod tests {
             assert_eq!(stream_path(app, name), "live/key", "{app} + {name}");
         }
         assert_eq!(stream_path("live/inst", "key"), "live/inst/key");
+        assert_eq!(stream_path("live/inst", "key?v=2"), "live/inst/key");
+        assert_eq!(stream_path("live?v=2", "?auth=abc"), "live");
         assert_eq!(stream_path("", "key"), "key");
         assert_eq!(stream_path("", ""), "");
     }

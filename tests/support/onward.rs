@@ -43,9 +43,14 @@ impl Onward {
         }
     }
 
-    /// What the player has been sent, and what the destination has.
+    /// Every byte for the player, and for the destination.
+    pub(crate) fn wires(self) -> [Vec<u8>; 2] {
+        self.readers.map(|(_, wire)| wire)
+    }
+
+    /// The messages in them, without the chunk size that comes first.
     pub(crate) fn sent(self) -> [Vec<Said>; 2] {
-        self.readers.map(|(_, wire)| {
+        self.wires().map(|wire| {
             let said = Chunks::new(&wire, 0).messages();
             assert_eq!(said.last().map(|said| said.end), Some(wire.len()), "whole messages");
             said.into_iter().skip(1).collect()

@@ -130,7 +130,8 @@ mod tests {
     }
 
     #[test]
-    fn extended_timestamps_are_repeated_on_continuations() {
+    fn interop_2_interop_3_extended_timestamps_are_repeated_on_continuations() {
+        // iizukanao/node-rtsp-rtmp-server#127 left them out, KallDrexx/rust-media-libs#23 wrote 0.
         let lane = Lane { chunk_stream: 6, type_id: 9 };
         for (time, first, next) in [
             (0xff_fffe, "06 fffffe 00008c 09 01000000", "c6"),
@@ -139,6 +140,9 @@ mod tests {
         ] {
             let expected = [hex(first), vec![0; 128], hex(next), vec![0; 12]].concat();
             assert_eq!(message(lane, Header::Start { time, stream: 1 }, &[0; 140], 128), expected);
+            // A delta without a message stream, in the same field.
+            let expected = [&[0x40 | expected[0]], &expected[1..8], &expected[12..]].concat();
+            assert_eq!(message(lane, Header::Delta(time), &[0; 140], 128), expected);
         }
     }
 
