@@ -30,8 +30,53 @@ fn ffmpeg_5_1_publishes() {
 }
 
 #[test]
+fn ffmpeg_7_0_publishes_hevc() {
+    publishes("ffmpeg/7.0-publish-hevc", "ffmpeg_7_0_publish_hevc");
+}
+
+#[test]
+fn ffmpeg_9_0_publishes_hevc() {
+    publishes("ffmpeg/9.0-publish-hevc", "ffmpeg_9_0_publish_hevc");
+}
+
+#[test]
+fn ffmpeg_9_0_publishes_av1_and_opus() {
+    publishes("ffmpeg/9.0-publish-av1-opus", "ffmpeg_9_0_publish_av1_opus");
+}
+
+#[test]
+fn ffmpeg_9_0_publishes_vp9_and_opus() {
+    publishes("ffmpeg/9.0-publish-vp9-opus", "ffmpeg_9_0_publish_vp9_opus");
+}
+
+#[test]
+fn ffmpeg_9_0_publishes_two_tracks_of_each_kind() {
+    publishes("ffmpeg/9.0-publish-multitrack", "ffmpeg_9_0_publish_multitrack");
+}
+
+#[test]
+fn ffmpeg_9_0_publishes_with_a_list_of_its_codecs() {
+    publishes("ffmpeg/9.0-publish-fourcclist", "ffmpeg_9_0_publish_fourcclist");
+}
+
+#[test]
 fn gstreamer_1_22_publishes() {
     publishes("gst/1.22-publish", "gst_1_22_publish");
+}
+
+#[test]
+fn librtmp_publishes() {
+    publishes("gst/1.22-publish-librtmp", "librtmp_publish");
+}
+
+#[test]
+fn vlc_3_0_publishes() {
+    publishes("vlc/3.0-publish", "vlc_3_0_publish");
+}
+
+#[test]
+fn mpv_0_35_publishes() {
+    publishes("mpv/0.35-publish", "mpv_0_35_publish");
 }
 
 #[test]
@@ -47,6 +92,26 @@ fn gstreamer_1_22_plays() {
 #[test]
 fn vlc_3_0_plays() {
     plays("vlc/3.0-play", "vlc_3_0_play");
+}
+
+#[test]
+fn ffmpeg_9_0_plays_hevc() {
+    plays("ffmpeg/9.0-play-hevc", "ffmpeg_9_0_play_hevc");
+}
+
+#[test]
+fn ffmpeg_9_0_plays_vp9_and_opus() {
+    plays("ffmpeg/9.0-play-vp9-opus", "ffmpeg_9_0_play_vp9_opus");
+}
+
+#[test]
+fn mpv_0_35_plays() {
+    plays("mpv/0.35-play", "mpv_0_35_play");
+}
+
+#[test]
+fn rtmpdump_2_4_plays() {
+    plays("rtmpdump/2.4-play", "rtmpdump_2_4_play");
 }
 
 #[test]
