@@ -1,0 +1,130 @@
+//! FLV files of every codec: read and written again, through a log, and through a relay on real sockets.
+
+#![allow(missing_docs, clippy::unwrap_used)]
+
+mod peers;
+mod support;
+
+use std::fs;
+
+use peers::{Encoder, Player, Server};
+use rtmp_relay::flv::file::{self, Reader, Tag};
+use rtmp_relay::flv::{self, Kind, Role};
+use rtmp_relay::rtmp::{Message, Payload};
+use support::recording::fixture;
+
+/// One file of `fixtures/flv`.
+struct Film {
+    name: String,
+    bytes: Vec<u8>,
+    tags: Vec<Tag>,
+}
+
+/// All of them, in the order of their names.
+fn films() -> Vec<Film> {
+    let mut paths: Vec<_> = fs::read_dir(fixture("flv")).unwrap().map(|entry| entry.unwrap().path()).collect();
+    paths.sort();
+    assert!(paths.len() >= 14, "{paths:?}");
+    let film = |path: std::path::PathBuf| {
+        let bytes = fs::read(&path).unwrap();
+        Film { name: path.file_stem().unwrap().to_string_lossy().into_owned(), tags: tags(&bytes), bytes }
+    };
+    paths.into_iter().map(film).collect()
+}
+
+fn tags(bytes: &[u8]) -> Vec<Tag> {
+    let mut reader = Reader::new();
+    reader.push(bytes);
+    let tags: Vec<_> = std::iter::from_fn(|| reader.read_tag().unwrap()).collect();
+    reader.finish().unwrap();
+    tags
+}
+
+fn role(tag: &Tag) -> Role {
+    flv::classify(tag.kind, &tag.payload).role
+}
+
+/// What is on a log as a frame, not in a preamble.
+fn is_frame(tag: &Tag) -> bool {
+    !matches!(role(tag), Role::Header | Role::Config)
+}
+
+/// The frames of a file that a reader is given, from where decoding may start, with times from there.
+fn frames(tags: &[Tag]) -> Vec<(Kind, u32, &[u8])> {
+    let video = tags.iter().any(|tag| tag.kind == Kind::Video);
+    let key = |tag: &&Tag| !video || flv::classify(tag.kind, &tag.payload).key;
+    let mut frames = tags.iter().filter(|tag| is_frame(tag)).skip_while(|tag| !key(tag)).peekable();
+    let start = frames.peek().unwrap().timestamp;
+    frames.map(|tag| (tag.kind, tag.timestamp.saturating_sub(start), &tag.payload[..])).collect()
+}
+
+/// Headers and configurations but metadata, sorted: they come before the frames, in an order of their own.
+fn preamble(tags: &[Tag]) -> Vec<&[u8]> {
+    let mut items: Vec<_> = tags.iter().filter(|tag| !is_frame(tag) && tag.kind != Kind::Data).collect();
+    items.sort_by_key(|tag| &tag.payload);
+    items.dedup_by_key(|tag| &tag.payload);
+    items.into_iter().map(|tag| &tag.payload[..]).collect()
+}
+
+#[test]
+fn every_codec() {
+    let page: String = films()
+        .iter()
+        .map(|film| format!("{}\n{}\n", film.name, support::flv::table(&film.bytes, 12, 2)))
+        .collect();
+    let mut settings = insta::Settings::clone_current();
+    settings.set_omit_expression(true);
+    settings.bind(|| insta::assert_snapshot!("every_codec", page));
+}
+
+#[test]
+fn a_file_that_is_read_and_written_is_the_same_file() {
+    for film in films() {
+        let kinds = [Kind::Audio, Kind::Video].map(|kind| film.tags.iter().any(|tag| tag.kind == kind));
+        let mut written = file::header(kinds[0], kinds[1]).to_vec();
+        for tag in &film.tags {
+            file::write_tag(tag.kind, tag.timestamp, &tag.payload, &mut written).unwrap();
+        }
+        assert!(written == film.bytes, "{}", film.name);
+    }
+}
+
+#[test]
+fn a_file_that_goes_through_a_log_is_recorded_with_the_same_tags() {
+    for film in films() {
+        let message = |tag: &Tag| Message {
+            timestamp: tag.timestamp,
+            type_id: tag.kind.tag_type(),
+            stream: 1,
+            payload: Payload::from(&tag.payload[..]),
+        };
+        let recorded = tags(&support::flv::record(film.tags.iter().map(message).collect()));
+        assert_eq!((recorded[0].kind, role(&recorded[0])), (Kind::Data, Role::Header), "{}", film.name);
+        assert!(frames(&recorded[1..]) == frames(&film.tags), "{}: frames and their times", film.name);
+        assert!(preamble(&recorded) == preamble(&film.tags), "{}: headers", film.name);
+    }
+}
+
+#[tokio::test]
+async fn a_file_that_is_published_is_played_with_the_same_tags() {
+    let server = Server::start("127.0.0.1:0", &[], None).await;
+    for film in films() {
+        let name = format!("live/{}", film.name);
+        let mut encoder = Encoder::publish(server.address, &name).await.unwrap();
+        let mut player = Player::play(server.address, &name).await;
+        for tag in &film.tags {
+            encoder.send(tag.kind, tag.timestamp, &tag.payload).await;
+        }
+        encoder.end().await;
+        let tag = |(type_id, timestamp, payload): (u8, u32, Vec<u8>)| Tag {
+            kind: Kind::from_tag_type(type_id).unwrap(),
+            timestamp,
+            payload: payload.into(),
+        };
+        let played: Vec<_> = player.rest().await.into_iter().map(tag).collect();
+        assert!(frames(&played) == frames(&film.tags), "{}: frames and their times", film.name);
+        assert!(preamble(&played) == preamble(&film.tags), "{}: headers", film.name);
+        let metadata = |tags: &[Tag]| tags.iter().find(|tag| tag.kind == Kind::Data).map(|tag| tag.payload.clone());
+        assert_eq!(metadata(&played), metadata(&film.tags), "{}: metadata", film.name);
+    }
+}
