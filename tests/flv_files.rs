@@ -68,10 +68,8 @@ fn preamble(tags: &[Tag]) -> Vec<&[u8]> {
 
 #[test]
 fn every_codec() {
-    let page: String = films()
-        .iter()
-        .map(|film| format!("{}\n{}\n", film.name, support::flv::table(&film.bytes, 12, 2)))
-        .collect();
+    let page: String =
+        films().iter().map(|film| format!("{}\n{}\n", film.name, support::flv::table(&film.bytes, 12, 2))).collect();
     let mut settings = insta::Settings::clone_current();
     settings.set_omit_expression(true);
     settings.bind(|| insta::assert_snapshot!("every_codec", page));
