@@ -6,10 +6,11 @@ default:
 setup:
     tests/e2e/setup
 
-# Formatting and lints.
+# Formatting, lints and documentation.
 check:
     cargo fmt --all --check
     cargo clippy --workspace --all-targets -- -D warnings
+    RUSTDOCFLAGS='-D warnings' cargo doc --no-deps
 
 # All tests but the end-to-end ones.
 test:

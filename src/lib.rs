@@ -27,6 +27,42 @@
 //! | [`recorder`] | FLV files |
 //! | [`relay`] | all of them together |
 //! | [`config`], [`limits`] | what it is told, and what it allows |
+//!
+//! # A relay in your program
+//!
+//! It listens from `bind` on and serves while it runs. Encoders connect to it, or the program publishes by itself, as here;
+//! `examples/embed.rs` has a destination and a reader too. `rtmp` can be used by itself: see [`rtmp::ServerSession`].
+//!
+//! ```
+//! use rtmp_relay::flv::{Kind, file::Tag};
+//! use rtmp_relay::ingest::Ingest;
+//! use rtmp_relay::net::tcp::Tcp;
+//! use rtmp_relay::stream::{Hops, Name};
+//! use rtmp_relay::{CancellationToken, Config, Relay, Rng, config};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let config = Config { listen: config::listen("127.0.0.1:0")?, ..Config::default() };
+//! let relay = Relay::bind(Tcp, config, Rng::new()).await?;
+//! println!("players find it at rtmp://{}/live/show", relay.address());
+//! let directory = relay.directory().clone();
+//! let stop = CancellationToken::new();
+//! let serving = tokio::spawn(relay.run(stop.clone()));
+//!
+//! let name = Name::new("live/show").ok_or("no stream name")?;
+//! let mut encoder = Ingest::new(directory.publish(name, Hops::default())?);
+//! let key_frame = Tag { kind: Kind::Video, timestamp: 0, payload: b"\x17\x01\0\0\0picture"[..].into() };
+//! encoder.message((&key_frame).into());
+//! encoder.announce();
+//! assert_eq!(directory.live().len(), 1);
+//! encoder.end();
+//! assert_eq!(directory.live().len(), 0);
+//!
+//! stop.cancel();
+//! serving.await?;
+//! # Ok(())
+//! # }
+//! ```
 
 #[macro_use]
 pub mod mutants;
@@ -49,4 +85,7 @@ pub mod rtmp;
 pub mod stream;
 
 pub use config::Config;
+// What a relay is given at its start, so that nobody needs these crates for that alone.
+pub use fastrand::Rng;
 pub use relay::Relay;
+pub use tokio_util::sync::CancellationToken;

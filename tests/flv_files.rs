@@ -10,7 +10,7 @@ use std::fs;
 use peers::{Encoder, Player, Server};
 use rtmp_relay::flv::file::{self, Reader, Tag};
 use rtmp_relay::flv::{self, Kind, Role};
-use rtmp_relay::rtmp::{Message, Payload};
+use rtmp_relay::rtmp::Message;
 use support::recording::fixture;
 
 /// One file of `fixtures/flv`.
@@ -90,13 +90,7 @@ fn a_file_that_is_read_and_written_is_the_same_file() {
 #[test]
 fn a_file_that_goes_through_a_log_is_recorded_with_the_same_tags() {
     for film in films() {
-        let message = |tag: &Tag| Message {
-            timestamp: tag.timestamp,
-            type_id: tag.kind.tag_type(),
-            stream: 1,
-            payload: Payload::from(&tag.payload[..]),
-        };
-        let recorded = tags(&support::flv::record(film.tags.iter().map(message).collect()));
+        let recorded = tags(&support::flv::record(film.tags.iter().map(Message::from).collect()));
         assert_eq!((recorded[0].kind, role(&recorded[0])), (Kind::Data, Role::Header), "{}", film.name);
         assert!(frames(&recorded[1..]) == frames(&film.tags), "{}: frames and their times", film.name);
         assert!(preamble(&recorded) == preamble(&film.tags), "{}: headers", film.name);

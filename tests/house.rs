@@ -85,6 +85,8 @@ fn rooms_use_only_the_rooms_they_may() {
 #[test]
 fn the_protocol_knows_no_runtime_and_only_the_doors_know_sockets() {
     for (file, room, text) in house() {
+        // Programs in the documentation have their own clocks and runtimes.
+        let text: String = text.lines().filter(|line| !line.trim_start().starts_with("//")).collect();
         if ["rtmp", "flv"].contains(&room.as_str()) {
             assert!(!text.contains("tokio"), "src/{file} names tokio");
         }

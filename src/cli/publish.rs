@@ -13,8 +13,8 @@ use crate::destination::{Board, Destination, Error, Place, Template};
 use crate::flv::file::{Reader, Tag};
 use crate::ingest::Ingest;
 use crate::net::tcp::Tcp;
+use crate::rtmp::Message;
 use crate::rtmp::chunk::DEFAULT_SIZE;
-use crate::rtmp::{Message, Payload};
 use crate::stream::log::Limits;
 use crate::stream::{Directory, Hops, Join, Name};
 
@@ -101,8 +101,7 @@ impl Pace<'_> {
                 () = self.stop.cancelled() => break,
                 () = self.wait(time) => {}
             }
-            let payload = Payload::from(&tag.payload[..]);
-            ingest.message(Message { timestamp: time as u32, type_id: tag.kind.tag_type(), stream: 1, payload });
+            ingest.message(Message { timestamp: time as u32, ..(&tag).into() });
             ingest.announce();
         }
         ingest.end();

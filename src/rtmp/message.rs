@@ -3,6 +3,7 @@
 use bytes::{BufMut, Bytes, BytesMut};
 
 use crate::flv::Kind;
+use crate::flv::file::Tag;
 
 /// One complete message from a peer.
 #[derive(Debug)]
@@ -61,6 +62,14 @@ impl Message {
         };
         let payload = Payload::from(self.payload.strip_prefix(&[0])?);
         Some(Message { type_id, payload, ..self })
+    }
+}
+
+impl From<&Tag> for Message {
+    /// A file's tag as its publisher would send it.
+    fn from(tag: &Tag) -> Self {
+        let payload = Payload::from(&tag.payload[..]);
+        Message { timestamp: tag.timestamp, type_id: tag.kind.tag_type(), stream: 1, payload }
     }
 }
 

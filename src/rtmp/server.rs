@@ -20,6 +20,44 @@ use super::{Error, Message, Secret};
 use crate::limits::COMMAND_BYTES;
 
 /// The server's end.
+///
+/// It has no socket: whoever has one puts what it reads into `input` and polls until there is nothing left to do. Here the
+/// other end is a [`ClientSession`](super::ClientSession), and the network two lines of code.
+///
+/// ```
+/// use rtmp_relay::rtmp::client::{ClientSession, Target};
+/// use rtmp_relay::rtmp::server::{Event, Role, ServerSession};
+/// use rtmp_relay::rtmp::session::{Output, Phase, Session};
+/// use rtmp_relay::rtmp::{handshake, url::Url};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let mut url = Url::parse("rtmp://localhost/live/show")?;
+/// let name = url.name.take().ok_or("no stream name")?;
+/// let target = Target { role: Role::Publish, url, name, agent: "FMLE/3.0".into(), chunk_size: 4096 };
+/// let mut client = ClientSession::new(target, &handshake::random(1));
+/// let mut server = ServerSession::new(handshake::random(2));
+///
+/// while client.phase() != Phase::Media {
+///     while let Some(output) = client.poll()? {
+///         if let Output::Transmit(bytes) = output {
+///             server.input().extend_from_slice(&bytes);
+///         }
+///     }
+///     while let Some(output) = server.poll()? {
+///         match output {
+///             Output::Transmit(bytes) => client.input().extend_from_slice(&bytes),
+///             Output::Event(Event::Request(request)) => {
+///                 assert_eq!((request.app.expose(), request.name.expose()), ("live", "show"));
+///                 server.accept(request);
+///             }
+///             Output::Event(Event::Message(_) | Event::Stopped) => {}
+///         }
+///     }
+/// }
+/// assert_eq!(server.phase(), Phase::Media);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct ServerSession {
     wire: Wire<Event>,
