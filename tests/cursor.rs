@@ -74,7 +74,7 @@ fn one_that_wants_it_fresh_waits_for_the_next_key_frame() {
 }
 
 #[test]
-fn a_slow_reader_jumps_to_the_newest_key_frame_and_says_how_much_it_missed() {
+fn interop_78_a_slow_reader_jumps_to_the_newest_key_frame_and_says_how_much_it_missed() {
     let log = log();
     append(&log, 0, "IPP");
     let mut cursor = Cursor::new(log.clone(), Join { lag_max: Duration::from_millis(500), ..PATIENT });

@@ -5,6 +5,7 @@
 mod peers;
 mod support;
 
+use std::collections::BTreeMap;
 use std::fs;
 
 use peers::{Encoder, Player, Server};
@@ -118,5 +119,59 @@ async fn a_file_that_is_published_is_played_with_the_same_tags() {
         assert!(preamble(&played) == preamble(&film.tags), "{}: headers", film.name);
         let metadata = |tags: &[Tag]| tags.iter().find(|tag| tag.kind == Kind::Data).map(|tag| tag.payload.clone());
         assert_eq!(metadata(&played), metadata(&film.tags), "{}: metadata", film.name);
+    }
+}
+
+#[tokio::test]
+async fn interop_65_and_interop_76_one_who_comes_late_has_every_codecs_headers_before_the_first_frame() {
+    let server = Server::start("127.0.0.1:0", &[], None).await;
+    for film in films() {
+        let name = format!("live/{}", film.name);
+        let mut encoder = Encoder::publish(server.address, &name).await.unwrap();
+        let mut witness = Player::play(server.address, &name).await;
+        for tag in &film.tags {
+            encoder.send(tag.kind, tag.timestamp, &tag.payload).await;
+        }
+        // Once somebody has the last frame, everything is on the log.
+        for _ in frames(&film.tags) {
+            while !witness.next().await.as_ref().is_some_and(|message| is_frame(&tag(message))) {}
+        }
+        let mut late = Player::play(server.address, &name).await;
+        let mut got = Vec::new();
+        while !got.last().is_some_and(is_frame) {
+            got.push(tag(&late.next().await.unwrap()));
+        }
+        assert!(preamble(&got) == in_force(&film.tags), "{}: headers", film.name);
+        let first = got.last().unwrap();
+        let audio_only = film.tags.iter().all(|tag| tag.kind != Kind::Video);
+        assert!(audio_only || flv::classify(first.kind, &first.payload).key, "{}: a key frame", film.name);
+        encoder.end().await;
+    }
+}
+
+/// The preamble at the end of a file, sorted: of each kind of header the last one. FLAC's is written again when all is known.
+fn in_force(tags: &[Tag]) -> Vec<&[u8]> {
+    let headers = tags.iter().filter(|tag| !is_frame(tag) && tag.kind != Kind::Data);
+    let place = |tag: &Tag| (tag.kind, format!("{:?}", role(tag)), flv::classify(tag.kind, &tag.payload).track);
+    let last: BTreeMap<_, _> = headers.map(|tag| (place(tag), &tag.payload[..])).collect();
+    let mut last: Vec<_> = last.into_values().collect();
+    last.sort();
+    last
+}
+
+/// A message of audio, video or data as a tag.
+fn tag(message: &Message) -> Tag {
+    let payload = message.payload.to_vec().into();
+    Tag { kind: message.media().unwrap(), timestamp: message.timestamp, payload }
+}
+
+#[test]
+fn interop_84_a_tail_of_zeros_is_no_tag() {
+    for film in films() {
+        let mut reader = Reader::new();
+        reader.push(&film.bytes);
+        reader.push(&[0; 4096]);
+        let read: Vec<_> = std::iter::from_fn(|| reader.read_tag().unwrap()).collect();
+        assert!(read == film.tags, "{}", film.name);
     }
 }

@@ -147,7 +147,7 @@ proptest! {
     }
 
     #[test]
-    fn acknowledgements_grow_and_keep_up_however_the_bytes_are_cut(pieces in pieces()) {
+    fn interop_26_acknowledgements_grow_and_keep_up_however_the_bytes_are_cut(pieces in pieces()) {
         // The only answers that depend on when bytes arrive. A peer with a window of 20,000 bytes stops at that.
         const WINDOW: u32 = 20_000;
         let recording = &OBS.recording.bytes;

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
 use bytes::BytesMut;
+use rtmp_relay::limits::COMMAND_BYTES;
 use rtmp_relay::rtmp::amf0::Amf0;
 use rtmp_relay::rtmp::chunk::writer::{self, Header, Lane};
 use rtmp_relay::rtmp::chunk::{DEFAULT_SIZE, INITIAL_SIZE, Reader};
@@ -138,6 +139,7 @@ fn control_words() -> Vec<Word> {
         ("aggregate (type 22)", message(22, 1, &[])),
         ("a type nobody knows (99)", message(99, 0, b"?")),
         ("a command that is no string", message(type_id::COMMAND, 0, &[0; 9])),
+        ("a command over the limit", message(type_id::COMMAND, 0, &[0; COMMAND_BYTES + 1])),
         ("a command cut short", message(type_id::COMMAND, 0, b"\x02\0\x07conn")),
     ]
 }

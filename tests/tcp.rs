@@ -10,7 +10,7 @@ use rtmp_relay::flv::{Kind, file};
 use rtmp_relay::net::Connection;
 use rtmp_relay::net::connection::{Error, NoSource};
 use rtmp_relay::rtmp::ServerSession;
-use rtmp_relay::rtmp::server::Event;
+use rtmp_relay::rtmp::server::{Event, Role};
 use rtmp_relay::rtmp::session::{Phase, Session};
 
 mod peers;
@@ -39,7 +39,7 @@ async fn a_player_that_joins_in_mid_gop_has_its_key_frame_within_300_ms() {
 }
 
 #[tokio::test]
-async fn a_second_publisher_is_refused_and_the_first_one_goes_on() {
+async fn interop_39_and_interop_51_a_second_publisher_is_refused_and_the_first_one_goes_on() {
     let server = Server::start(ANYWHERE, &[], None).await;
     let mut first = Encoder::publish(server.address, "live/show").await.unwrap();
     let mut player = Player::play(server.address, "live/show").await;
@@ -56,7 +56,7 @@ async fn a_second_publisher_is_refused_and_the_first_one_goes_on() {
 }
 
 #[tokio::test]
-async fn destinations_receive_the_same_stream_and_one_that_is_killed_comes_back() {
+async fn interop_66_destinations_receive_the_same_stream_and_one_that_is_killed_comes_back() {
     let sinks = [
         Server::start(ANYWHERE, &[], None).await,
         Server::start(ANYWHERE, &[], None).await,
@@ -108,6 +108,117 @@ async fn destinations_receive_the_same_stream_and_one_that_is_killed_comes_back(
 }
 
 #[tokio::test]
+async fn interop_52_rejected_publishers_leave_the_destination_one_session() {
+    let sink = Server::start(ANYWHERE, &[], None).await;
+    let relay = Server::start(ANYWHERE, &[("sink", sink.address)], None).await;
+    let mut encoder = Encoder::publish(relay.address, "live/show").await.unwrap();
+    let mut player = Player::play(sink.address, "live/show").await;
+    until("it is live", || relay.board.statuses().iter().all(|status| status.state == State::Live)).await;
+    encoder.headers().await;
+    for n in 0..20 {
+        assert!(Encoder::publish(relay.address, "live/show").await.is_err());
+        encoder.send(Kind::Video, 33 * n, &video(n == 0, n as usize)).await;
+    }
+    let statuses = relay.board.statuses();
+    assert_eq!((statuses.len(), statuses[0].attempts, statuses[0].reconnects), (1, 1, 0));
+    encoder.end().await;
+    assert_eq!(player.rest().await.len(), 2 + 20);
+}
+
+#[tokio::test]
+async fn interop_54_and_interop_64_destinations_that_are_dead_from_the_start_hurt_nobody() {
+    // Ports that somebody else has just given back: nobody listens there.
+    let free = [0; 3].map(|_| std::net::TcpListener::bind(ANYWHERE).unwrap().local_addr().unwrap());
+    let dead: Vec<_> = ["a", "b", "c"].into_iter().zip(free).collect();
+    let relay = Server::start(ANYWHERE, &dead, None).await;
+    let mut encoder = Encoder::publish(relay.address, "live/show").await.unwrap();
+    let mut player = Player::play(relay.address, "live/show").await;
+    encoder.headers().await;
+    for n in 0..50 {
+        encoder.send(Kind::Video, 33 * n, &video(n == 0, n as usize)).await;
+    }
+    until("all have been tried", || relay.board.statuses().iter().all(|status| status.attempts > 1)).await;
+    encoder.end().await;
+    assert_eq!(player.rest().await.len(), 2 + 50);
+}
+
+#[tokio::test]
+async fn interop_37_and_interop_38_the_connection_of_a_rejected_publisher_is_closed_at_once_and_cleanly() {
+    let server = Server::start(ANYWHERE, &[], None).await;
+    let _first = Encoder::publish(server.address, "live/show").await.unwrap();
+    let mut rejected: Connection<_, _, NoSource> = peers::connect(Role::Publish, server.address, "live/show").await;
+    assert_eq!(peers::answer(&mut rejected).await, Err("NetStream.Publish.BadName".to_owned()));
+    let asked = Instant::now();
+    let ended = loop {
+        match rejected.receive().await {
+            Ok(_) => while rejected.event().unwrap().is_some() {},
+            Err(error) => break error,
+        }
+    };
+    assert!(matches!(ended, Error::Closed { .. }), "an end, not a reset: {ended}");
+    assert!(asked.elapsed() < Duration::from_secs(1), "{:?}", asked.elapsed());
+}
+
+#[tokio::test]
+async fn interop_35_a_server_that_takes_its_time_is_sent_nothing_before_it_has_said_yes() {
+    let listener = tokio::net::TcpListener::bind(ANYWHERE).await.unwrap();
+    let relay = Server::start(ANYWHERE, &[("slow", listener.local_addr().unwrap())], None).await;
+    let mut encoder = Encoder::publish(relay.address, "live/show").await.unwrap();
+    let mut player = Player::play(relay.address, "live/show").await;
+    let (stream, _) = listener.accept().await.unwrap();
+    let mut server: Connection<_, _, NoSource> = Connection::new(stream, ServerSession::new([7; 1528]));
+    let request = loop {
+        match server.event().unwrap() {
+            Some(Event::Request(request)) => break request,
+            Some(other) => panic!("{other:?}"),
+            None => server.receive().await.unwrap(),
+        };
+    };
+    encoder.headers().await;
+    for n in 0..50 {
+        encoder.send(Kind::Video, 33 * n, &video(n == 0, n as usize)).await;
+    }
+    // When a player has had it all, an overhasty destination would have sent it too.
+    for _ in 0..52 {
+        player.next().await.unwrap();
+    }
+    let early = tokio::time::timeout(Duration::from_millis(20), server.receive()).await;
+    assert!(early.is_err() && server.session.input().is_empty(), "{early:?}");
+    server.session.accept(request);
+    let mut types = Vec::new();
+    while types.len() < 3 {
+        match server.event().unwrap() {
+            Some(Event::Message(message)) => types.push(message.type_id),
+            Some(other) => panic!("{other:?}"),
+            None => {
+                server.receive().await.unwrap();
+            }
+        }
+    }
+    assert_eq!(types, [8, 9, 9], "headers and a key frame");
+}
+
+#[tokio::test]
+async fn interop_82_the_end_of_a_sequence_and_a_time_hours_away_are_no_part_of_a_recordings_duration() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(ANYWHERE, &[], Some(folder.path())).await;
+    let mut encoder = Encoder::publish(server.address, "live/show").await.unwrap();
+    encoder.headers().await;
+    for n in 0..50 {
+        let time = if n == 30 { 9_000_000 } else { 40 * n };
+        encoder.send(Kind::Video, time, &video(n == 0, n as usize)).await;
+    }
+    encoder.send(Kind::Video, 7_200_000, b"\x17\x02\0\0\0").await;
+    encoder.end().await;
+    until("the recording has begun", || std::fs::read_dir(folder.path()).unwrap().next().is_some()).await;
+    server.end().await;
+    let file = std::fs::read_dir(folder.path()).unwrap().next().unwrap().unwrap().path();
+    let bytes = std::fs::read(file).unwrap();
+    let duration = f64::from_be_bytes(*bytes[file::DURATION_AT as usize..].first_chunk().unwrap());
+    assert!((1.9..=2.1).contains(&duration), "{duration} s");
+}
+
+#[tokio::test]
 async fn garbage_ends_its_own_connection_only() {
     let server = Server::start(ANYWHERE, &[], None).await;
     let mut encoder = Encoder::publish(server.address, "live/show").await.unwrap();
@@ -135,7 +246,7 @@ async fn garbage_ends_its_own_connection_only() {
 }
 
 #[tokio::test]
-async fn a_recording_has_every_frame_and_its_duration_and_is_whole_at_every_moment() {
+async fn interop_83_a_recording_has_every_frame_and_its_duration_and_is_whole_at_every_moment() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::start(ANYWHERE, &[], Some(folder.path())).await;
     let mut encoder = Encoder::publish(server.address, "live/CANARY").await.unwrap();

@@ -115,7 +115,7 @@ fn rtmpdump_2_4_plays() {
 }
 
 #[test]
-fn our_client_publishes_to_nginx_rtmp_1_2_2() {
+fn interop_34_our_client_publishes_to_nginx_rtmp_1_2_2() {
     // What nginx answered ffmpeg it would have answered us: the calls that want an answer have the same ids.
     page("nginx_rtmp_1_2_2_dialogue", &dialogue::of_our_client(&Recording::answers("ffmpeg/5.1-publish")));
 }

@@ -85,7 +85,7 @@ fn a_server_that_was_down_for_long_is_back_within_the_retry_cap() {
 
 /// Key frames are 4 s apart, and a session begins in a GOP that is under 2 s old, or else with the next.
 #[test]
-fn a_server_that_is_back_long_after_a_key_frame_begins_with_the_next() {
+fn interop_56_a_server_that_is_back_long_after_a_key_frame_begins_with_the_next() {
     for (bounced, began) in [(ms(2_500), 4_000), (ms(4_500), 4_000), (ms(6_500), 8_000)] {
         let mut world = World::seeded(1).relay("relay", &["kick"]).server("kick", |_| Answer::Accept).encoder(
             "obs",

@@ -9,6 +9,7 @@
 use std::time::Duration;
 
 use rtmp_relay::destination::State;
+use rtmp_relay::limits::PUBLISHER_SILENCE;
 use sim::{Act, Answer, Media, World, laws, ms, secs};
 
 /// A lost publisher has this long to come back.
@@ -42,7 +43,7 @@ fn goes_on_with_preamble_and_key(tape: &[Media]) {
 }
 
 #[test]
-fn a_publisher_that_returns_within_the_grace_goes_on_in_the_same_sessions() {
+fn interop_63_a_publisher_that_returns_within_the_grace_goes_on_in_the_same_sessions() {
     for seed in 0..2 {
         let acts = [Act::Publish(secs(3)), Act::Vanish, Act::Wait(secs(6)), Act::Publish(secs(3)), Act::Stop];
         let mut world = world(seed, &acts);
@@ -70,7 +71,7 @@ fn a_publisher_that_returns_within_the_grace_goes_on_in_the_same_sessions() {
 
 /// Nobody says that the first connection is dead.
 #[test]
-fn a_publisher_that_returns_from_another_network_takes_its_own_place() {
+fn interop_49_and_interop_92_a_publisher_that_returns_from_another_network_takes_its_own_place() {
     for seed in 0..2 {
         let mut world = world(seed, &[Act::Publish(secs(12))]).encoder(
             "phone",
@@ -125,8 +126,26 @@ fn a_publisher_that_does_not_return_ends_its_stream_when_the_grace_is_over() {
     }
 }
 
+/// Its link goes dead without a word from either end, and nobody comes to take its place.
 #[test]
-fn a_clean_stop_is_passed_on_at_once_and_what_comes_next_is_a_new_stream() {
+fn interop_50_a_publisher_that_is_cut_off_is_lost_once_it_has_been_silent() {
+    let mut world = world(0, &[Act::Publish(secs(60))]);
+    world.run(secs(3));
+    world.partition("obs", "edge");
+    let over = secs(3) + PUBLISHER_SILENCE + GRACE;
+    world.run(over - secs(4));
+    for server in ["youtube", "twitch"] {
+        assert_eq!(goodbye(&world, server, 0), (vec![], None));
+    }
+    world.run(secs(5));
+    for server in ["youtube", "twitch"] {
+        assert_eq!(goodbye(&world, server, 0).0, ["FCUnpublish", "deleteStream"], "{server}");
+        assert_eq!(world.sessions(server).len(), 1);
+    }
+}
+
+#[test]
+fn interop_62_a_clean_stop_is_passed_on_at_once_and_what_comes_next_is_a_new_stream() {
     for seed in 0..2 {
         let acts = [Act::Publish(secs(3)), Act::Stop, Act::Wait(secs(2)), Act::Publish(secs(3)), Act::Stop];
         let mut world = world(seed, &acts);
@@ -142,7 +161,7 @@ fn a_clean_stop_is_passed_on_at_once_and_what_comes_next_is_a_new_stream() {
 }
 
 #[test]
-fn a_publisher_that_starts_again_at_once_is_not_sent_twice_at_once() {
+fn interop_61_a_publisher_that_starts_again_at_once_is_not_sent_twice_at_once() {
     for seed in 0..2 {
         let mut world = world(seed, &[Act::Publish(secs(2)), Act::Stop, Act::Publish(secs(2)), Act::Stop]);
         world.run(secs(6));

@@ -105,3 +105,15 @@ fn a_server_that_falls_silent_is_left_after_ten_seconds_whatever_it_was_asked() 
     laws::begins_with_preamble_and_key(&sessions[4].tape);
     laws::misses_nothing(&world.sent("obs"), &sessions[4].tape);
 }
+
+#[test]
+fn interop_53_a_server_that_closes_fifty_times_is_sent_to_again() {
+    let mut world = world(5, 400, |n| if n < 50 { Answer::Close(2_000 + 700 * n) } else { Answer::Accept });
+    world.until(secs(400), |world| world.sessions("picky").len() == 51);
+    world.run(secs(4));
+    let status = world.status("relay", "picky");
+    assert_eq!((status.state, status.attempts), (State::Live, 51));
+    let sessions = world.sessions("picky");
+    laws::one_session_at_a_time(&sessions);
+    sessions.iter().for_each(|session| laws::begins_with_preamble_and_key(&session.tape));
+}

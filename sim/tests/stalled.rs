@@ -25,7 +25,7 @@ fn fine_notices_nothing(world: &World) {
 }
 
 #[test]
-fn a_dead_link_is_not_live_is_given_up_and_comes_back_with_a_new_session() {
+fn interop_57_and_interop_58_a_dead_link_is_not_live_is_given_up_and_comes_back_with_a_new_session() {
     for seed in 0..2 {
         let mut world = world(seed, &[Act::Publish(secs(26)), Act::Stop], Answer::Accept);
         world.run(secs(5));
@@ -57,7 +57,7 @@ fn a_dead_link_is_not_live_is_given_up_and_comes_back_with_a_new_session() {
 
 /// It does not read for 7.5 s, of which its socket hides less than 2: more than 5 s behind, less than the log holds.
 #[test]
-fn a_server_that_reads_again_in_time_goes_on_at_a_key_frame_of_the_same_session() {
+fn interop_77_a_server_that_reads_again_in_time_goes_on_at_a_key_frame_of_the_same_session() {
     // The newest key frame is one it has not got, or one from before, so that the next has to be waited for.
     for (key_every, deaf_after) in [(secs(2), secs(4)), (secs(10), secs(2))] {
         let acts = [Act::KeyEvery(key_every), Act::Publish(secs(16)), Act::Stop];

@@ -78,8 +78,15 @@ fn client(role: Role, url: &str) -> ClientSession {
     ClientSession::new(target, &handshake::random(7))
 }
 
+/// A connection that is about to ask `server` for `name`.
+pub async fn connect<M: Source>(role: Role, server: SocketAddr, name: &str) -> Connection<TcpStream, ClientSession, M> {
+    let stream = TcpStream::connect(server).await.unwrap();
+    stream.set_nodelay(true).unwrap();
+    Connection::new(stream, client(role, &format!("rtmp://{server}/{name}")))
+}
+
 /// The answer to a request: the message stream, or the code of a refusal.
-async fn answer<M: Source>(connection: &mut Connection<TcpStream, ClientSession, M>) -> Result<u32, String> {
+pub async fn answer<M: Source>(connection: &mut Connection<TcpStream, ClientSession, M>) -> Result<u32, String> {
     let answer = async {
         loop {
             while let Some(event) = connection.event().unwrap() {
@@ -104,10 +111,7 @@ pub struct Encoder {
 
 impl Encoder {
     pub async fn publish(server: SocketAddr, name: &str) -> Result<Encoder, String> {
-        let stream = TcpStream::connect(server).await.unwrap();
-        stream.set_nodelay(true).unwrap();
-        let session = client(Role::Publish, &format!("rtmp://{server}/{name}"));
-        let mut connection = Connection::new(stream, session);
+        let mut connection = connect(Role::Publish, server, name).await;
         let stream = answer(&mut connection).await?;
         let hand = Hand::default();
         connection.feed(hand.clone());
@@ -154,8 +158,7 @@ pub struct Player {
 
 impl Player {
     pub async fn play(server: SocketAddr, name: &str) -> Player {
-        let stream = TcpStream::connect(server).await.unwrap();
-        let mut connection = Connection::new(stream, client(Role::Play, &format!("rtmp://{server}/{name}")));
+        let mut connection = connect(Role::Play, server, name).await;
         answer(&mut connection).await.unwrap();
         Player { connection }
     }
