@@ -1,8 +1,8 @@
 //! The protocol, sans IO: bytes in, messages and bytes out. Nothing here owns a socket, a clock, a task or a random source.
 //!
 //! ```text
-//!  bytes ─► handshake ─► chunk::Reader ─► Message ─► ServerSession · ClientSession ─► Event
-//!                        chunk::writer ◄─ Message ◄─ command, amf0
+//!  bytes ─► handshake ─► chunk::Reader ─► aggregate ─► Message ─► ServerSession · ClientSession ─► Event
+//!                        chunk::writer ◄───────────── Message ◄─ command, amf0               └─► login
 //! ```
 
 pub mod aggregate;

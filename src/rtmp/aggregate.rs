@@ -55,6 +55,8 @@ fn timestamp(header: &[u8; HEADER]) -> u32 {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     /// Messages as `(type, time, payload)`.
@@ -116,5 +118,16 @@ mod tests {
         let end = wire.len();
         wire[end - 4..].fill(0xff);
         assert_eq!(unpacked(0, &wire).len(), 2);
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_messages_or_none(
+            time in any::<u32>(),
+            bytes in prop::collection::vec(prop_oneof![3 => Just(0u8), 2 => 0u8..24, 1 => any::<u8>()], 0..200),
+        ) {
+            let held: usize = unpacked(time, &bytes).iter().map(|(.., payload)| HEADER + payload.len()).sum();
+            prop_assert!(held <= bytes.len());
+        }
     }
 }

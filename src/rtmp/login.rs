@@ -189,6 +189,8 @@ fn hex(bytes: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::rtmp::command::code;
 
@@ -294,5 +296,21 @@ mod tests {
         let printed = format!("{login:?} {:?} {}", login.url.credentials, login.url);
         let fingerprint = Secret::from("CANARY".to_owned()).fingerprint();
         assert!(!printed.contains("CANARY") && !printed.contains(&fingerprint), "{printed}");
+    }
+
+    proptest! {
+        #[test]
+        fn any_words_are_answered_or_refused(
+            words in prop::collection::vec(
+                prop::sample::select(vec![
+                    "authmod=", "adobe", "llnw", " ", "]", "?reason=", "needauth", "authfailed", "&", "=", "salt=", "é",
+                    "challenge=", "opaque=", "nonce=",
+                ]),
+                0..20,
+            ),
+        ) {
+            let said = says(ALICE, &[words.concat().as_str(); 4], 7);
+            prop_assert!(!said[3].starts_with("myapp?"), "after three connections there is an end: {:?}", said);
+        }
     }
 }

@@ -93,6 +93,8 @@ impl Timeline {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use Kind::{Audio, Data, Video};
 
@@ -181,5 +183,29 @@ mod tests {
     fn a_publisher_that_came_back_goes_on_where_it_is_told() {
         let messages = [(Audio, 0), (Video, 0), (Audio, 23), (Video, 40)];
         assert_eq!(placed(&mut Timeline::starting_at(70_000), &messages), [70_000, 70_000, 70_023, 70_040]);
+    }
+
+    /// Kinds and timestamps: steps of a source, and anything.
+    fn messages() -> impl Strategy<Value = Vec<(Kind, u32)>> {
+        let kind = prop::sample::select(vec![Audio, Video, Data]);
+        let times = prop_oneof![8 => 0u32..20_000, 2 => 0x7fff_0000u32..=0x8001_0000, 1 => any::<u32>()];
+        prop::collection::vec((kind, times), 1..200)
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_a_source_says_no_series_goes_back_and_nothing_leaps_ahead(
+            messages in messages(),
+            start in prop::option::of(0u64..1 << 40),
+        ) {
+            let mut line = start.map_or_else(Timeline::default, Timeline::starting_at);
+            let (mut newest, mut last) = (start.unwrap_or(messages[0].1.into()), [0; 3]);
+            for (kind, timestamp) in messages {
+                let time = line.place(kind, timestamp);
+                prop_assert!(time >= last[kind as usize], "{:?} {} after {}", kind, time, last[kind as usize]);
+                prop_assert!(time <= newest + AHEAD_MS as u64, "{} after {}", time, newest);
+                (newest, last[kind as usize]) = (newest.max(time), time);
+            }
+        }
     }
 }
