@@ -3,6 +3,7 @@
 #![allow(missing_docs, clippy::unwrap_used)]
 
 use std::process::{Command as Program, Output};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use base64::prelude::{BASE64_STANDARD, Engine};
@@ -37,6 +38,8 @@ struct Gate {
     address: String,
     /// The application of every `connect`.
     apps: Arc<Mutex<Vec<String>>>,
+    /// Connections that were there at once, at most.
+    crowd: Arc<AtomicUsize>,
     _tasks: JoinSet<()>,
 }
 
@@ -45,14 +48,21 @@ impl Gate {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
         let (apps, mut tasks) = (Arc::new(Mutex::new(Vec::new())), JoinSet::new());
-        let seen = apps.clone();
+        let (seen, crowd) = (apps.clone(), Arc::new(AtomicUsize::new(0)));
+        let most = crowd.clone();
         tasks.spawn(async move {
+            let present = Arc::new(());
             loop {
                 let (stream, _) = listener.accept().await.unwrap();
-                tokio::spawn(visit(stream, method, seen.clone()));
+                let (visitor, seen) = (present.clone(), seen.clone());
+                most.fetch_max(Arc::strong_count(&present) - 1, Ordering::Relaxed);
+                tokio::spawn(async move {
+                    visit(stream, method, seen).await;
+                    drop(visitor);
+                });
             }
         });
-        Gate { address, apps, _tasks: tasks }
+        Gate { address, apps, crowd, _tasks: tasks }
     }
 
     fn apps(&self) -> Vec<String> {
@@ -110,7 +120,8 @@ async fn visit(mut stream: TcpStream, method: Method, apps: Arc<Mutex<Vec<String
                         }
                     };
                     stream.write_all(&reply.message(0, INITIAL_SIZE)).await.unwrap();
-                    if refusal.is_some() {
+                    // Most servers close. One leaves it to the client.
+                    if refusal.is_some() && method != Method::Limelight {
                         return;
                     }
                     continue;
@@ -180,6 +191,7 @@ async fn a_destination_tells_its_user_name_and_password_in_three_connections_of_
         assert_eq!((apps.len(), apps[0].as_str()), (3, "myapp"), "{method:?}");
         assert!(apps[1].ends_with("&user=alice") && apps[2].contains("&response="), "{apps:?}");
         assert!(!apps.concat().contains("s3cret"), "the password itself stays here");
+        assert_eq!(gate.crowd.load(Ordering::Relaxed), 1, "a server never sees two of us");
     }
 }
 

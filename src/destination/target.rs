@@ -1,12 +1,14 @@
 //! Where streams go: a URL, perhaps with places to fill in for each stream.
 
+use std::fmt;
+
 use crate::rtmp::Secret;
 use crate::rtmp::url::{Error, Url};
 use crate::stream::Name;
 
 /// A destination's URL as it was given. `{app}` and `{stream}` stand for the source's; where it ends with the application,
 /// the source's stream name follows.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Template {
     text: Secret,
     /// With the places filled in by something harmless.
@@ -16,6 +18,13 @@ pub struct Template {
 
 const APP: &str = "{app}";
 const STREAM: &str = "{stream}";
+
+/// Host and port only: the rest may be a key, and a short password could be guessed even from a fingerprint.
+impl fmt::Debug for Template {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.example, f)
+    }
+}
 
 impl Template {
     /// Reads a URL with places in it.
@@ -87,5 +96,14 @@ mod tests {
         let odd = Name::new("live/{app}").expect("a name");
         let (_, key) = Template::parse("rtmp://h/a").and_then(|t| t.resolve(&odd)).expect("a place");
         assert_eq!(key.expose(), "{app}");
+    }
+
+    #[test]
+    fn a_user_name_and_password_go_along_and_are_not_printed() {
+        let template = Template::parse("rtmp://{app}:CANARY@h:1/live").expect("a URL");
+        let (url, _) = template.resolve(&Name::new("bob/show").expect("a name")).expect("a place");
+        let credentials = url.credentials.expect("credentials");
+        assert_eq!((credentials.user.expose(), credentials.password.expose()), ("bob", "CANARY"));
+        assert_eq!((format!("{template:?}"), template.host()), ("rtmp://h:1".to_owned(), ("h", 1)));
     }
 }
