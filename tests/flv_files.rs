@@ -7,8 +7,10 @@ mod support;
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::sync::LazyLock;
 
 use peers::{Encoder, Player, Server};
+use proptest::prelude::*;
 use rtmp_relay::flv::file::{self, Reader, Tag};
 use rtmp_relay::flv::{self, Kind, Role};
 use rtmp_relay::rtmp::Message;
@@ -173,5 +175,46 @@ fn interop_84_a_tail_of_zeros_is_no_tag() {
         reader.push(&[0; 4096]);
         let read: Vec<_> = std::iter::from_fn(|| reader.read_tag().unwrap()).collect();
         assert!(read == film.tags, "{}", film.name);
+    }
+}
+
+/// The small ones: all but the clip of the demo.
+static SMALL: LazyLock<Vec<Film>> =
+    LazyLock::new(|| films().into_iter().filter(|film| film.bytes.len() < 20_000).collect());
+
+proptest! {
+    #[test]
+    fn a_file_cut_into_any_pieces_is_the_same_file(
+        which in any::<prop::sample::Index>(),
+        pieces in prop::collection::vec(1usize..2_000, 0..40),
+    ) {
+        let film = which.get(&SMALL);
+        let (mut reader, mut read, mut rest) = (Reader::new(), Vec::new(), &film.bytes[..]);
+        for piece in pieces.into_iter().chain([usize::MAX]) {
+            let (bytes, later) = rest.split_at(piece.min(rest.len()));
+            reader.push(bytes);
+            rest = later;
+            while let Some(tag) = reader.read_tag().unwrap() {
+                read.push(tag);
+            }
+        }
+        prop_assert!(read == film.tags, "{}", film.name);
+        prop_assert_eq!(reader.finish(), Ok(()));
+    }
+
+    #[test]
+    fn a_file_that_ends_anywhere_has_its_whole_tags(which in any::<prop::sample::Index>(), end in any::<prop::sample::Index>()) {
+        let film = which.get(&SMALL);
+        let mut reader = Reader::new();
+        reader.push(&film.bytes[..end.index(film.bytes.len())]);
+        let read: Vec<_> = std::iter::from_fn(|| reader.read_tag().unwrap()).collect();
+        let mut at = 13;
+        let whole = film.tags.iter().take_while(|tag| {
+            at += 11 + tag.payload.len();
+            let is_whole = at <= end.index(film.bytes.len());
+            at += 4;
+            is_whole
+        });
+        prop_assert!(read.iter().eq(whole), "{} of {}", read.len(), film.name);
     }
 }

@@ -184,3 +184,16 @@ fn new_stream_in_a_new_session(world: &World) {
         laws::misses_nothing(&sent, &sessions[1].tape);
     }
 }
+
+/// It begins with its headers and takes its time for the rest, as cameras do that wait for a picture.
+#[test]
+fn interop_91_a_publisher_that_starts_slowly_is_not_lost() {
+    let mut world = world(0, &[Act::Publish(ms(0)), Act::Wait(secs(25)), Act::Publish(secs(3)), Act::Stop]);
+    world.run(secs(32));
+    for server in ["youtube", "twitch"] {
+        let sessions = world.sessions(server);
+        assert_eq!(sessions.len(), 1, "{server}");
+        laws::begins_with_preamble_and_key(&sessions[0].tape);
+        laws::misses_nothing(&world.sent("obs"), &sessions[0].tape);
+    }
+}
