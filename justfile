@@ -16,6 +16,11 @@ check:
 test:
     cargo test
 
+# Which lines of the protocol the tests reach (needs `cargo install cargo-tarpaulin`).
+coverage:
+    cargo tarpaulin --engine llvm --package rtmp-relay --lib --tests --target-dir target/coverage --skip-clean --out Stdout \
+      --include-files 'src/rtmp.rs' 'src/rtmp/*' 'src/rtmp/**/*' 'src/flv.rs' 'src/flv/*'
+
 # Two thousand simulated worlds, each with its faults, watched by laws; then deliberate bugs, which the laws have to catch.
 soak *args="--seeds 0..2000 --jobs 2":
     cargo run --release --package sim --features mutants -- soak {{args}}
