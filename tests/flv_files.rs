@@ -9,11 +9,11 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::sync::LazyLock;
 
-use peers::{Encoder, Player, Server};
+use peers::{Encoder, Player, Server, until};
 use proptest::prelude::*;
 use rtmp_relay::flv::file::{self, Reader, Tag};
 use rtmp_relay::flv::{self, Kind, Role};
-use rtmp_relay::rtmp::Message;
+use rtmp_relay::rtmp::{Message, Secret};
 use support::recording::fixture;
 
 /// One file of `fixtures/flv`.
@@ -121,6 +121,33 @@ async fn a_file_that_is_published_is_played_with_the_same_tags() {
         assert!(preamble(&played) == preamble(&film.tags), "{}: headers", film.name);
         let metadata = |tags: &[Tag]| tags.iter().find(|tag| tag.kind == Kind::Data).map(|tag| tag.payload.clone());
         assert_eq!(metadata(&played), metadata(&film.tags), "{}: metadata", film.name);
+    }
+}
+
+#[tokio::test]
+async fn a_file_that_is_published_is_recorded_to_disk_with_the_same_tags() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start("127.0.0.1:0", &[], Some(folder.path())).await;
+    let (films, mut encoders) = (films(), Vec::new());
+    for film in &films {
+        let mut encoder = Encoder::publish(server.address, &format!("live/{}", film.name)).await.unwrap();
+        for tag in &film.tags {
+            encoder.send(tag.kind, tag.timestamp, &tag.payload).await;
+        }
+        encoders.push(encoder);
+    }
+    let files = || fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().path()).collect::<Vec<_>>();
+    until("every recording has begun", || files().len() == films.len()).await;
+    for encoder in encoders {
+        encoder.end().await;
+    }
+    server.end().await;
+    for film in &films {
+        let fingerprint = Secret::from(film.name.clone()).fingerprint();
+        let file = files().into_iter().find(|file| file.to_string_lossy().contains(&fingerprint)).unwrap();
+        let recorded = tags(&fs::read(file).unwrap());
+        assert!(frames(&recorded[1..]) == frames(&film.tags), "{}: frames and their times", film.name);
+        assert!(preamble(&recorded) == preamble(&film.tags), "{}: headers", film.name);
     }
 }
 
