@@ -7,6 +7,7 @@ mod support;
 
 use std::time::Duration;
 
+use rtmp_relay::config::{self, Config};
 use rtmp_relay::flv::file::{Reader, Tag};
 use rtmp_relay::flv::{self, Kind, Role as What};
 use rtmp_relay::ingest::Ingest;
@@ -342,6 +343,25 @@ fn interop_48_fc_publish_has_its_answer_and_id_0_no_result() {
     }
 }
 
+/// A day of it: every four hours it comes again, having ended its stream or having been lost.
+#[tokio::test(start_paused = true)]
+async fn interop_60_a_name_is_free_again_after_hours() {
+    let (directory, name) = (Directory::new(Limits::default()), Name::new("live/show").unwrap());
+    for round in 0..6 {
+        let publication = directory.publish(name.clone(), Hops::default()).unwrap();
+        assert_eq!(publication.resumed_at(), None, "nothing is left of the stream before");
+        let mut ingest = Ingest::new(publication);
+        ingest.message(Message { timestamp: 0, type_id: 9, stream: 1, payload: Payload::from(KEY) });
+        match round % 2 {
+            0 => ingest.end(),
+            _ => drop(ingest),
+        }
+        tokio::time::advance(Duration::from_secs(4 * 3600)).await;
+        directory.expire(Duration::from_secs(15));
+        assert!(directory.live().is_empty());
+    }
+}
+
 #[test]
 fn interop_64a_goodbyes_of_a_rejected_publisher_reach_nothing() {
     let mut session = server::session();
@@ -425,5 +445,38 @@ fn interop_73_times_of_a_session_never_go_back_within_a_track() {
     for kind in [Kind::Audio, Kind::Video] {
         let times: Vec<_> = tags.iter().filter(|tag| tag.kind == kind).map(|tag| tag.timestamp).collect();
         assert!(times.is_sorted(), "{kind:?} {times:?}");
+    }
+}
+
+/// Where people paste a key, and what is left of it in print.
+const PASTED: [(&str, &str); 5] = [
+    ("rtmp://h/CANARY", "h"),
+    ("rtmp://h/live/CANARY", "h"),
+    ("rtmp://h/live/CANARY?CANARY=CANARY#CANARY", "h"),
+    ("rtmp://h:1936/CANARY/CANARY/CANARY/CANARY", "h:1936"),
+    ("rtmp://h/live?CANARY", "h"),
+];
+
+#[test]
+fn interop_89_a_url_prints_neither_path_nor_query() {
+    for (text, shown) in PASTED {
+        let url = Url::parse(text).unwrap();
+        assert_eq!(format!("{url} {url:?}"), format!("rtmp://{shown} rtmp://{shown}"), "{text}");
+    }
+}
+
+#[test]
+fn interop_90_a_configuration_and_its_errors_print_no_key() {
+    for (text, _) in PASTED {
+        let routes = config::destinations(&[text]).unwrap();
+        let config = Config { destinations: routes, ..Config::default() };
+        assert!(!format!("{config:?}").contains("CANARY"), "{config:?}");
+        let twice = config::destinations(&[text, text]).unwrap_err();
+        assert!(!format!("{twice} {twice:?}").contains("CANARY"), "{twice:?}");
+    }
+    for text in ["CANARY", "http://CANARY", "rtmp://h", "rtmp://CANARY:CANARY@h:CANARY/live/CANARY", "rtmp:///CANARY"] {
+        if let Err(error) = config::destinations(&[text]) {
+            assert!(!format!("{error} {error:?}").contains("CANARY"), "{text}: {error:?}");
+        }
     }
 }
