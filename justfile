@@ -33,6 +33,10 @@ sim seed:
 mutants:
     cargo run --release --package sim --features mutants -- mutants
 
+# Six fuzzers, each for so many seconds, in what they have found before; `just fuzz 600 server` is one of them.
+fuzz seconds="60" *targets="":
+    tests/fuzz/run {{seconds}} {{targets}}
+
 # The built relay with OBS, ffmpeg and ffplay; takes names of cases, or --keep.
 e2e *args:
     cargo build --release --package rtmp-relay

@@ -160,9 +160,10 @@ impl<E> Wire<E> {
         }
     }
 
-    /// The next message that is not control, with all control before it answered.
+    /// The next message that is not control. None also where a control message has been answered: that goes first, so that
+    /// nothing is lost should the next one be an error.
     fn message(&mut self) -> Result<Option<Message>, Error> {
-        loop {
+        while self.output.is_empty() {
             let before = self.input.len();
             let message = self.reader.read(&mut self.input)?;
             self.received += (before - self.input.len()) as u64;
@@ -177,6 +178,7 @@ impl<E> Wire<E> {
                 other => return Ok(other),
             }
         }
+        Ok(None)
     }
 
     fn obey(&mut self, message: &Message) {

@@ -1,0 +1,8 @@
+//! See `targets::amf0`.
+
+#![no_main]
+
+#[path = "../targets.rs"]
+mod targets;
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| targets::amf0(data));
