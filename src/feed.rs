@@ -165,7 +165,7 @@ mod tests {
     use bytes::BytesMut;
 
     use super::*;
-    use crate::flv::Role;
+    use crate::flv::{Role, Tracks};
     use crate::rtmp::chunk::Reader;
     use crate::rtmp::{Payload, control};
     use crate::stream::log::Limits;
@@ -185,7 +185,7 @@ mod tests {
         }
 
         fn with(mut self, kind: Kind, role: Role, payload: &'static str) -> Self {
-            let changed = self.preamble.with(kind, role, 0, payload.into()).expect("a change");
+            let changed = self.preamble.with(kind, role, Tracks::of(0), payload.into()).expect("a change");
             self.preamble = Arc::new(changed);
             self
         }

@@ -3,7 +3,7 @@
 use tokio::time::timeout;
 use tracing::{info, warn};
 
-use crate::flv::{self, Kind, Role};
+use crate::flv::{self, Kind, Role, Tracks};
 use crate::inbound::{Asked, House, Inbound};
 use crate::limits::{COMMAND_BYTES, KEY_FRAME_WAIT, PUBLISHER_SILENCE};
 use crate::net::Stream;
@@ -136,15 +136,20 @@ impl Ingest {
     pub fn message(&mut self, message: Message) {
         let Some(kind) = message.media() else { return };
         let tag = flv::classify(kind, &message.payload);
+        for need in flv::needs(kind, &message.payload) {
+            self.publication.need(need);
+        }
         match tag.role {
-            Role::Header | Role::Config => self.put(kind, tag.role, tag.track, message),
-            Role::Frame | Role::End | Role::Command | Role::Empty | Role::Unknown => {
+            Role::Header | Role::Config if self.publication.preamble().has_room_for(&message.payload) => {
+                self.put(kind, tag.role, tag.tracks, message)
+            }
+            Role::Header | Role::Config | Role::Frame | Role::End | Role::Command | Role::Empty | Role::Unknown => {
                 self.append(kind, tag.key, message)
             }
         }
     }
 
-    fn put(&mut self, kind: Kind, role: Role, track: u8, message: Message) {
+    fn put(&mut self, kind: Kind, role: Role, tracks: Tracks, message: Message) {
         if kind == Kind::Video && self.video == Video::None {
             self.video = Video::AwaitKey;
         }
@@ -157,7 +162,7 @@ impl Ingest {
             },
             Kind::Audio | Kind::Video => payload,
         };
-        self.publication.put(kind, role, track, payload);
+        self.publication.put(kind, role, tracks, payload);
     }
 
     fn append(&mut self, kind: Kind, key: bool, message: Message) {

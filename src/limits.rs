@@ -18,6 +18,11 @@ pub const FILL_BYTES: usize = 256 << 10;
 pub const READ_BYTES: usize = 4 << 10;
 /// The most that one read takes from one peer.
 pub const READ_BYTES_MAX: usize = 256 << 10;
+/// Bytes of metadata, headers and configurations that are kept of one publisher, over all its tracks; what is more is passed on
+/// only.
+pub const PREAMBLE_BYTES: usize = 1 << 20;
+/// Codecs and features of E-RTMP that are remembered of one publisher.
+pub const NEEDS: usize = 16;
 /// Relays a stream may have come through before it is taken for a circle.
 pub const HOPS: usize = 8;
 
