@@ -19,20 +19,23 @@ use tokio::time::{Instant, interval, sleep, timeout, timeout_at};
 use tracing::field::display;
 use tracing::{info, warn};
 
+pub mod approach;
 pub mod error;
 pub mod status;
 pub mod target;
 
+pub use approach::Approach;
 pub use error::{Class, Error};
 pub use status::{Board, Row, State, Status};
 pub use target::Template;
 
 use crate::backoff::Backoff;
 use crate::feed::{Feed, Metadata};
-use crate::limits::{DESTINATION_JOIN, DESTINATION_LAG, DRAIN, STEP};
+use crate::limits::{DESTINATION_JOIN, DESTINATION_LAG, DRAIN, RECONNECT_WAIT, STEP};
 use crate::net::connection::Received;
 use crate::net::watch::TICK;
 use crate::net::{Connection, Network, Watch, connection};
+use crate::rtmp::capabilities::Announce;
 use crate::rtmp::client::{ClientSession, Event, Target};
 use crate::rtmp::server::Role;
 use crate::rtmp::session::Session;
@@ -45,6 +48,9 @@ pub const JOIN: Join = Join { newest_if_within: DESTINATION_JOIN, lag_max: DESTI
 
 /// Publishing has to go well for this long before a failure counts as the first again.
 const STABLE: Duration = Duration::from_secs(10);
+
+/// How often it is looked whether the key frame has come at which to leave.
+const LOOK: Duration = Duration::from_millis(50);
 
 /// No bytes have left for this long: no longer `live`.
 const QUIET: Duration = Duration::from_secs(2);
@@ -85,6 +91,7 @@ impl<N: Network> Destination<N> {
     /// Publishes the stream until it ends.
     pub async fn run(mut self) {
         let mut backoff = Backoff::new(self.random.fork());
+        let mut approach = Approach::new(Announce::Reconnecting);
         let log = self.log.clone();
         let place = if mutant!(TwoAtOnce) { Place::default() } else { self.place.clone() };
         // Until the session before it has ended, the row says how that one fares.
@@ -103,7 +110,7 @@ impl<N: Network> Destination<N> {
             let connected = tokio::select! {
                 biased;
                 () = log.ended() => return,
-                connected = caught(self.connect()) => connected,
+                connected = caught(self.connect(&mut approach)) => connected,
             };
             let ended = match connected {
                 Err(error) => Err(error),
@@ -113,11 +120,16 @@ impl<N: Network> Destination<N> {
                     let ended = caught(self.publish(connection, message_stream)).await;
                     if since.elapsed() >= STABLE {
                         backoff.reset();
+                        approach.went_well();
                     }
                     ended
                 }
             };
             let Err(error) = ended else { return };
+            if approach.learn(&error) {
+                info!(destination = %self.row.name(), "the server asks for a new connection");
+                continue;
+            }
             let class = error.class();
             let wait = backoff.next(class.cap()) * if mutant!(WaitsTooLong) { 10 } else { 1 };
             if mutant!(OneEndsAll) {
@@ -143,12 +155,20 @@ impl<N: Network> Destination<N> {
 
     /// Name, TCP, handshake, connect, createStream, publish: a deadline for each.
     /// The connection is closed before an error is returned: a server must never see two of us.
-    pub async fn connect(&mut self) -> Result<(Outbound<N>, u32), Error> {
-        let lookup = self.net.lookup(&self.url.host, self.url.port);
+    pub async fn connect(&mut self, approach: &mut Approach) -> Result<(Outbound<N>, u32), Error> {
+        let elsewhere = approach.take_elsewhere();
+        let url = elsewhere.as_ref().unwrap_or(&self.url);
+        let lookup = self.net.lookup(&url.host, url.port);
         let addresses = timeout(STEP, lookup).await.unwrap_or_else(|_| Err(std::io::ErrorKind::TimedOut.into()));
         let addresses = addresses.map_err(Error::Lookup)?;
         let mut stream = Err(Error::Lookup(std::io::ErrorKind::NotFound.into()));
         for address in addresses {
+            if elsewhere.is_none() {
+                approach.at_home(address.ip());
+            } else if !approach.may_go(address.ip()) {
+                stream = Err(Error::Internal);
+                continue;
+            }
             stream = match timeout(STEP, self.net.connect(address)).await {
                 Ok(connected) => connected.map_err(Error::Connect),
                 Err(_) => Err(Error::Connect(std::io::ErrorKind::TimedOut.into())),
@@ -159,12 +179,13 @@ impl<N: Network> Destination<N> {
         }
         let target = Target {
             role: Role::Publish,
-            url: self.url.clone(),
+            url: url.clone(),
             name: self.name.clone(),
             agent: self.agent.clone(),
             chunk_size: self.chunk_size,
         };
-        let session = ClientSession::new(target, &handshake::random(self.random.u64(..)));
+        let session =
+            ClientSession::new(target, &handshake::random(self.random.u64(..))).announcing(approach.announce());
         let mut connection: Outbound<N> = Connection::new(stream?, session);
         let mut phase = connection.session.phase();
         let mut deadline = Instant::now() + STEP;
@@ -176,7 +197,11 @@ impl<N: Network> Destination<N> {
                         connection.close_or_abort().await;
                         return Err(Error::Refused(phase, status));
                     }
-                    Event::Ended(_) | Event::Message(_) => {}
+                    Event::Reconnect(Ok(url)) => {
+                        connection.close_or_abort().await;
+                        return Err(Error::Reconnect(url));
+                    }
+                    Event::Reconnect(Err(_)) | Event::Ended(_) | Event::Message(_) => {}
                 }
             }
             if connection.session.phase() != phase {
@@ -195,7 +220,8 @@ impl<N: Network> Destination<N> {
         self.row.update(Status::session_began);
         let stream_name = self.row.status().stream.map(display);
         info!(destination = %self.row.name(), stream = stream_name, "destination live");
-        let ended = self.send(&mut connection).await;
+        let mut leaving = None;
+        let ended = self.send(&mut connection, &mut leaving).await;
         self.row.update(|s| {
             s.count(connection.sent(), connection.source(Feed::stats).unwrap_or_default());
             s.session_ended();
@@ -208,14 +234,20 @@ impl<N: Network> Destination<N> {
                 info!(destination = %self.row.name(), "destination ended");
                 Ok(())
             }
+            Err(error @ Error::Reconnect(_)) => {
+                connection.session.finish();
+                connection.close_or_abort().await;
+                Err(error)
+            }
             Err(error) => {
                 connection.abort();
-                Err(error)
+                // It said that it would not last.
+                Err(leaving.map_or(error, |leaving| Error::Reconnect(leaving.to)))
             }
         }
     }
 
-    async fn send(&mut self, connection: &mut Outbound<N>) -> Result<(), Error> {
+    async fn send(&mut self, connection: &mut Outbound<N>, leaving: &mut Option<Leaving>) -> Result<(), Error> {
         let mut watch = Watch::default();
         let mut tick = interval(TICK);
         let mut last = (connection.sent(), Instant::now());
@@ -230,8 +262,15 @@ impl<N: Network> Destination<N> {
                 match event {
                     Event::Ended(status) => return Err(Error::Kicked(status)),
                     Event::Refused(phase, status) => return Err(Error::Refused(phase, status)),
+                    Event::Reconnect(Ok(to)) => *leaving = Some(Leaving::new(to, connection)),
+                    Event::Reconnect(Err(error)) => {
+                        warn!(destination = %self.row.name(), "the server asks for a connection to elsewhere: {error}");
+                    }
                     Event::Started(_) | Event::Message(_) => {}
                 }
+            }
+            if let Some(leaving) = leaving.as_ref().filter(|leaving| leaving.is_due(connection)) {
+                return Err(Error::Reconnect(leaving.to.clone()));
             }
             tokio::select! {
                 biased;
@@ -240,6 +279,7 @@ impl<N: Network> Destination<N> {
                     Received::Drained => return Ok(()),
                 },
                 () = &mut over => return Ok(()),
+                () = sleep(LOOK), if leaving.is_some() => {}
                 _ = tick.tick() => {
                     if watch.has_stalled(connection) && !mutant!(NeverStalled) {
                         return Err(Error::Stalled);
@@ -255,6 +295,7 @@ impl<N: Network> Destination<N> {
                         true => Some("nothing comes from the encoder"),
                     };
                     let stats = connection.source(Feed::stats).unwrap_or_default();
+                    self.advise(connection);
                     self.row.update(|s| {
                         s.count(last.0, stats);
                         s.unsent = connection.unsent();
@@ -264,6 +305,40 @@ impl<N: Network> Destination<N> {
                 }
             }
         }
+    }
+
+    /// Says what the server did not announce and is sent all the same: once, and again when it changes.
+    fn advise(&self, connection: &Outbound<N>) {
+        let begun = |feed: &Feed| (feed.starts() > 0).then(|| connection.session.unannounced(feed.needs()));
+        let Some(unannounced) = connection.source(begun).flatten() else { return };
+        if self.row.status().unannounced == unannounced {
+            return;
+        }
+        if !unannounced.is_empty() {
+            let what = unannounced.join(", ");
+            warn!(destination = %self.row.name(), "the server did not announce {what}: sent all the same");
+        }
+        self.row.update(|s| s.unannounced = unannounced);
+    }
+}
+
+/// A session whose server has asked for a new one. It goes on to the next key frame, with which the new one begins, so that
+/// nothing is missing in between.
+#[derive(Debug)]
+struct Leaving {
+    to: Url,
+    starts: u64,
+    due: Instant,
+}
+
+impl Leaving {
+    fn new<S: crate::net::Stream>(to: Url, connection: &Connection<S, ClientSession, Feed>) -> Self {
+        let starts = connection.source(Feed::starts).unwrap_or_default();
+        Leaving { to, starts, due: Instant::now() + RECONNECT_WAIT }
+    }
+
+    fn is_due<S: crate::net::Stream>(&self, connection: &Connection<S, ClientSession, Feed>) -> bool {
+        connection.source(Feed::starts).is_some_and(|starts| starts > self.starts) || Instant::now() >= self.due
     }
 }
 

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::flv::Kind;
+use crate::flv::{Kind, Need};
 use crate::net::{Filled, Source};
 use crate::rtmp::chunk::DEFAULT_SIZE;
 use crate::rtmp::chunk::writer::{self, Header, Lane};
@@ -38,6 +38,8 @@ struct Session {
     fresh: [bool; 3],
     preamble: Option<Arc<Preamble>>,
     messages: u64,
+    /// Places to start decoding that it has been sent.
+    starts: u64,
 }
 
 /// How a session wants its metadata.
@@ -75,6 +77,7 @@ impl Feed {
             fresh: [true; 3],
             preamble: None,
             messages: 0,
+            starts: 0,
         };
         Feed { cursor: Cursor::new(log, join), session }
     }
@@ -82,6 +85,16 @@ impl Feed {
     /// What it has done so far.
     pub fn stats(&self) -> Stats {
         Stats { messages: self.session.messages, skipped: self.cursor.skipped(), lag: self.cursor.lag() }
+    }
+
+    /// Places to start decoding that have been put.
+    pub fn starts(&self) -> u64 {
+        self.session.starts
+    }
+
+    /// What the stream asks of its receivers beyond the legacy forms.
+    pub fn needs(&self) -> &[Need] {
+        self.session.preamble.as_ref().map_or(&[], |preamble| preamble.needs())
     }
 }
 
@@ -115,6 +128,7 @@ impl Session {
             self.reached = [frame.time; 3];
             frame.time
         });
+        self.starts += u64::from(frame.start);
         if jumped {
             self.fresh = [true; 3];
         }

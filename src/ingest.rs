@@ -46,7 +46,10 @@ pub async fn serve<S: Stream>(asked: Asked<S>, house: &House) -> Result<(), Erro
     let replaced = ingest.publication.replaced();
     let ended = tokio::select! {
         biased;
-        () = house.stop.cancelled() => Ok(()),
+        () = house.stop.cancelled() => {
+            connection.session.ask_to_reconnect();
+            Ok(())
+        }
         () = replaced => {
             info!(%stream, %peer, "publisher replaced: it was silent, and another came");
             connection.abort();

@@ -39,7 +39,10 @@ pub async fn serve<S: Stream>(asked: Asked<S>, house: &House) -> Result<(), Erro
     let played = tokio::select! {
         biased;
         played = play(&mut connection) => played,
-        () = house.stop.cancelled() => Ok(()),
+        () = house.stop.cancelled() => {
+            connection.session.ask_to_reconnect();
+            Ok(())
+        }
         () = drained => Ok(()),
     };
     connection.session.end_of_stream();

@@ -6,6 +6,7 @@
 //! ```
 
 pub mod amf0;
+pub mod capabilities;
 pub mod chunk;
 pub mod client;
 pub mod command;
@@ -19,6 +20,7 @@ pub mod session;
 pub mod timestamp;
 pub mod url;
 
+pub use capabilities::Capabilities;
 pub use client::ClientSession;
 pub use error::Error;
 pub use message::{Message, Payload};

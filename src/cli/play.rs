@@ -16,6 +16,7 @@ use crate::limits::STEP;
 use crate::net::connection::{self, NoSource};
 use crate::net::tcp::Tcp;
 use crate::net::{Connection, Network};
+use crate::rtmp::capabilities::Announce;
 use crate::rtmp::chunk::DEFAULT_SIZE;
 use crate::rtmp::client::{ClientSession, Event, Target};
 use crate::rtmp::server::Role as Part;
@@ -60,7 +61,7 @@ async fn connect(url: Url, name: Secret) -> Result<Playing> {
         }
     }
     let target = Target { role: Part::Play, url, name, agent: AGENT.to_owned(), chunk_size: DEFAULT_SIZE };
-    let session = ClientSession::new(target, &handshake::random(fastrand::u64(..)));
+    let session = ClientSession::new(target, &handshake::random(fastrand::u64(..))).announcing(Announce::Forwarding);
     Ok(Connection::new(stream.context("cannot connect")?, session))
 }
 
@@ -70,7 +71,7 @@ async fn receive(connection: &mut Playing, writer: &mut Writer, limit: Option<u6
     loop {
         while let Some(event) = connection.event()? {
             match event {
-                Event::Started(_) => {}
+                Event::Started(_) | Event::Reconnect(_) => {}
                 Event::Message(message) => writer.add(message),
                 // The status may repeat the stream's name, which may be a key: only the code is shown.
                 Event::Refused(phase, status) => bail!("refused {phase}: {:?}", status.code),

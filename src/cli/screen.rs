@@ -116,7 +116,11 @@ fn table(statuses: &[Status], width: usize) -> String {
     for s in statuses {
         let stream = s.stream.as_ref().map(ToString::to_string).unwrap_or_default();
         let retry = s.retry_at.map(|at| format!("again in {:.1} s: ", at.duration_since(Instant::now()).as_secs_f64()));
-        let reason = s.reason.as_deref().unwrap_or_default();
+        let mut reason = s.reason.clone().unwrap_or_default();
+        if !s.unannounced.is_empty() {
+            let and = if reason.is_empty() { "" } else { "; " };
+            reason += &format!("{and}the server did not announce {}", s.unannounced.join(", "));
+        }
         let row = format!(
             "{:name$.name$}  {:11} {:>6} {:>9} {:>8} {:>7} {:>6} {:>6}  {stream}  {}{reason}",
             s.name,

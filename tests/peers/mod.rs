@@ -86,7 +86,7 @@ async fn answer<M: Source>(connection: &mut Connection<TcpStream, ClientSession,
                 match event {
                     Event::Started(stream) => return Ok(stream),
                     Event::Refused(_, status) => return Err(status.code),
-                    Event::Ended(_) | Event::Message(_) => {}
+                    Event::Reconnect(_) | Event::Ended(_) | Event::Message(_) => {}
                 }
             }
             connection.receive().await.map_err(|e| e.to_string())?;
@@ -168,7 +168,7 @@ impl Player {
                     match event {
                         Event::Message(message) => return Some(message),
                         Event::Ended(_) => return None,
-                        Event::Started(_) | Event::Refused(..) => {}
+                        Event::Started(_) | Event::Refused(..) | Event::Reconnect(_) => {}
                     }
                 }
                 match self.connection.receive().await {
