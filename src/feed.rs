@@ -179,7 +179,7 @@ mod tests {
     use bytes::BytesMut;
 
     use super::*;
-    use crate::flv::{Role, Tracks};
+    use crate::flv::{Codec, Role, Tag, Tracks};
     use crate::rtmp::chunk::Reader;
     use crate::rtmp::{Payload, control};
     use crate::stream::log::Limits;
@@ -199,7 +199,8 @@ mod tests {
         }
 
         fn with(mut self, kind: Kind, role: Role, payload: &'static str) -> Self {
-            let changed = self.preamble.with(kind, role, Tracks::of(0), payload.into()).expect("a change");
+            let tag = Tag { role, tracks: Tracks::of(0), codec: Codec::None, key: false };
+            let changed = self.preamble.with(kind, &tag, payload.into()).expect("a change");
             self.preamble = Arc::new(changed);
             self
         }

@@ -3,7 +3,7 @@
 use tokio::time::timeout;
 use tracing::{info, warn};
 
-use crate::flv::{self, Kind, Role, Tracks};
+use crate::flv::{self, Kind, Role, Tag};
 use crate::inbound::{Asked, House, Inbound};
 use crate::limits::{COMMAND_BYTES, KEY_FRAME_WAIT, PUBLISHER_SILENCE};
 use crate::net::Stream;
@@ -144,7 +144,7 @@ impl Ingest {
         }
         match tag.role {
             Role::Header | Role::Config if self.publication.preamble().has_room_for(&message.payload) => {
-                self.put(kind, tag.role, tag.tracks, message)
+                self.put(kind, &tag, message)
             }
             Role::Header | Role::Config | Role::Frame | Role::End | Role::Command | Role::Empty | Role::Unknown => {
                 self.append(kind, tag.key, message)
@@ -152,7 +152,7 @@ impl Ingest {
         }
     }
 
-    fn put(&mut self, kind: Kind, role: Role, tracks: Tracks, message: Message) {
+    fn put(&mut self, kind: Kind, tag: &Tag, message: Message) {
         if kind == Kind::Video && self.video == Video::None {
             self.video = Video::AwaitKey;
         }
@@ -165,7 +165,7 @@ impl Ingest {
             },
             Kind::Audio | Kind::Video => payload,
         };
-        self.publication.put(kind, role, tracks, payload);
+        self.publication.put(kind, tag, payload);
     }
 
     fn append(&mut self, kind: Kind, key: bool, message: Message) {

@@ -39,12 +39,12 @@ pub async fn serve<S: Stream>(asked: Asked<S>, house: &House) -> Result<(), Erro
     let played = tokio::select! {
         biased;
         played = play(&mut connection) => played,
-        () = house.stop.cancelled() => {
-            connection.session.ask_to_reconnect();
-            Ok(())
-        }
+        () = house.stop.cancelled() => Ok(()),
         () = drained => Ok(()),
     };
+    if house.stop.is_cancelled() {
+        connection.session.ask_to_reconnect();
+    }
     connection.session.end_of_stream();
     connection.close().await;
     debug!(%stream, %peer, "playing stopped");

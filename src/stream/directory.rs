@@ -22,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::log::Limits;
 use super::{Frame, Hops, Log, Preamble};
-use crate::flv::{Kind, Need, Role, Tracks};
+use crate::flv::{Kind, Need, Tag};
 use crate::limits::{STREAM_NAME_BYTES, TAKEOVER};
 
 /// A stream's name: application and name, without query, as in `live/show`.
@@ -247,8 +247,8 @@ impl Publication {
     }
 
     /// Puts a header, configuration or metadata in force.
-    pub fn put(&mut self, kind: Kind, role: Role, tracks: Tracks, payload: Bytes) {
-        if let Some(preamble) = self.preamble.with(kind, role, tracks, payload) {
+    pub fn put(&mut self, kind: Kind, tag: &Tag, payload: Bytes) {
+        if let Some(preamble) = self.preamble.with(kind, tag, payload) {
             self.preamble = Arc::new(preamble);
         }
     }

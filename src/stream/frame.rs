@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::flv::{Kind, Need, Role, Tracks};
+use crate::flv::{Codec, Kind, Need, Role, Tag, Tracks};
 use crate::limits::{NEEDS, PREAMBLE_BYTES};
 
 /// One entry of the log.
@@ -60,6 +60,7 @@ pub struct Item {
     pub kind: Kind,
     /// Header or configuration; what replaces what.
     role: Role,
+    codec: Codec,
     /// The tracks for which there is none newer.
     tracks: Tracks,
     /// How many came before it.
@@ -76,15 +77,17 @@ impl Preamble {
 
     /// The preamble with `payload` in its place, or `None` if it is there already: an identical header is no change.
     /// Metadata has no tracks, and takes the place of all metadata.
-    pub fn with(&self, kind: Kind, role: Role, tracks: Tracks, payload: Bytes) -> Option<Self> {
-        let tracks = if kind == Kind::Data { Tracks::of(0) } else { tracks };
-        let item = Item { kind, role, tracks, number: self.count, payload };
+    pub fn with(&self, kind: Kind, tag: &Tag, payload: Bytes) -> Option<Self> {
+        let Tag { role, codec, .. } = *tag;
+        let tracks = if kind == Kind::Data { Tracks::of(0) } else { tag.tracks };
+        let item = Item { kind, role, codec, tracks, number: self.count, payload };
         let mut preamble = Preamble { items: Vec::new(), count: self.count + 1, needs: self.needs.clone(), ..*self };
         // Behind all that it replaces, in whole or in part; metadata first, whenever it comes.
         let mut place = (kind == Kind::Data).then_some(0);
         for known in &self.items {
-            let replaced = (known.kind, known.role) == (kind, role) && !known.tracks.and(tracks).is_empty();
-            if !replaced {
+            // ffmpeg 9 says the colours of each track as if it were the default track: only the FourCC tells whose they are.
+            let other = role == Role::Config && known.codec != codec;
+            if (known.kind, known.role) != (kind, role) || other || known.tracks.and(tracks).is_empty() {
                 preamble.items.push(known.clone());
                 continue;
             }
@@ -149,12 +152,16 @@ impl Preamble {
 mod tests {
     use super::*;
 
+    fn tag(role: Role, codec: Codec, tracks: Tracks) -> Tag {
+        Tag { role, tracks, codec, key: false }
+    }
+
     /// Puts headers, each written as its tracks and a letter: `01a` is for tracks 0 and 1.
     fn put(preamble: &Preamble, headers: &str) -> Preamble {
         headers.split_whitespace().fold(preamble.clone(), |preamble, header| {
             let tracks = header.bytes().filter(u8::is_ascii_digit).map(|digit| digit - b'0').collect();
             let payload = Bytes::copy_from_slice(header.as_bytes());
-            preamble.with(Kind::Video, Role::Header, tracks, payload).unwrap_or(preamble)
+            preamble.with(Kind::Video, &tag(Role::Header, Codec::Avc, tracks), payload).unwrap_or(preamble)
         })
     }
 
@@ -191,7 +198,8 @@ mod tests {
     #[test]
     fn an_identical_header_is_no_change_but_one_that_comes_back_is() {
         let preamble = put(&Preamble::new(1), "01a");
-        assert!(preamble.with(Kind::Video, Role::Header, Tracks::from_iter([0, 1]), "01a".into()).is_none());
+        let both = tag(Role::Header, Codec::Avc, Tracks::from_iter([0, 1]));
+        assert!(preamble.with(Kind::Video, &both, "01a".into()).is_none());
         let between = put(&preamble, "1b");
         let back = put(&between, "01a");
         assert_eq!(say(back.since(Some(&between))), "01a");
@@ -219,11 +227,22 @@ mod tests {
     }
 
     #[test]
+    fn colours_are_kept_for_each_codec_and_replaced_by_newer_ones() {
+        let config = |preamble: Preamble, codec, payload: &'static str| {
+            preamble.with(Kind::Video, &tag(Role::Config, codec, Tracks::of(0)), payload.into()).expect("a change")
+        };
+        let preamble = config(put(&Preamble::new(1), "0a"), Codec::Av1, "av1");
+        let preamble = config(config(preamble, Codec::Hevc, "hevc"), Codec::Av1, "av1 again");
+        assert_eq!(say(preamble.since(None)), "0a av1 again hevc");
+    }
+
+    #[test]
     fn a_preamble_has_its_limits() {
-        let full = Preamble::new(1).with(Kind::Video, Role::Header, Tracks::of(0), vec![0; PREAMBLE_BYTES - 1].into());
+        let header = tag(Role::Header, Codec::Avc, Tracks::of(0));
+        let full = Preamble::new(1).with(Kind::Video, &header, vec![0; PREAMBLE_BYTES - 1].into());
         let full = full.expect("a change");
         assert!(full.has_room_for(&[0]) && !full.has_room_for(&[0; 2]));
-        let codecs = (0..=NEEDS as u8).map(|n| Need::Codec(Kind::Video, crate::flv::Codec::FourCc([n; 4])));
+        let codecs = (0..=NEEDS as u8).map(|n| Need::Codec(Kind::Video, Codec::FourCc([n; 4])));
         let needy = codecs.fold(Preamble::new(1), |preamble, need| preamble.needing(need).unwrap_or(preamble));
         assert_eq!(needy.needs().len(), NEEDS);
     }

@@ -17,6 +17,7 @@ use rtmp_relay::net::connection::{Error, NoSource};
 use rtmp_relay::net::tcp::Tcp;
 use rtmp_relay::net::{Connection, Filled, Source};
 use rtmp_relay::relay::Relay;
+use rtmp_relay::rtmp::capabilities::Announce;
 use rtmp_relay::rtmp::chunk::DEFAULT_SIZE;
 use rtmp_relay::rtmp::chunk::writer::{self, Header, Lane};
 use rtmp_relay::rtmp::client::{ClientSession, Event, Target};
@@ -75,7 +76,7 @@ fn client(role: Role, url: &str) -> ClientSession {
     let mut url = Url::parse(url).unwrap();
     let name = url.name.take().unwrap();
     let target = Target { role, url, name, agent: "test".to_owned(), chunk_size: DEFAULT_SIZE };
-    ClientSession::new(target, &handshake::random(7))
+    ClientSession::new(target, &handshake::random(7)).announcing(Announce::Reconnecting)
 }
 
 /// The answer to a request: the message stream, or the code of a refusal.
@@ -149,6 +150,8 @@ pub fn video(key: bool, number: usize) -> Vec<u8> {
 
 /// Plays and keeps what it gets.
 pub struct Player {
+    /// Where the server has asked it to connect again.
+    pub asked: Option<Url>,
     connection: Connection<TcpStream, ClientSession, NoSource>,
 }
 
@@ -157,7 +160,7 @@ impl Player {
         let stream = TcpStream::connect(server).await.unwrap();
         let mut connection = Connection::new(stream, client(Role::Play, &format!("rtmp://{server}/{name}")));
         answer(&mut connection).await.unwrap();
-        Player { connection }
+        Player { asked: None, connection }
     }
 
     /// The next message; `None` once the stream has ended.
@@ -168,7 +171,8 @@ impl Player {
                     match event {
                         Event::Message(message) => return Some(message),
                         Event::Ended(_) => return None,
-                        Event::Started(_) | Event::Refused(..) | Event::Reconnect(_) => {}
+                        Event::Reconnect(to) => self.asked = to.ok(),
+                        Event::Started(_) | Event::Refused(..) => {}
                     }
                 }
                 match self.connection.receive().await {
