@@ -34,7 +34,7 @@ use crate::feed::{Feed, Metadata};
 use crate::limits::{DESTINATION_JOIN, DESTINATION_LAG, DRAIN, RECONNECT_WAIT, STEP};
 use crate::net::connection::Received;
 use crate::net::watch::TICK;
-use crate::net::{Connection, Network, Watch, connection};
+use crate::net::{Connection, Network, Stream, Watch, connection};
 use crate::rtmp::capabilities::Announce;
 use crate::rtmp::client::{ClientSession, Event, Target};
 use crate::rtmp::server::Role;
@@ -249,6 +249,7 @@ impl<N: Network> Destination<N> {
 
     async fn send(&mut self, connection: &mut Outbound<N>, leaving: &mut Option<Leaving>) -> Result<(), Error> {
         let mut watch = Watch::default();
+        let mut declined = false;
         let mut tick = interval(TICK);
         let mut last = (connection.sent(), Instant::now());
         let log = self.log.clone();
@@ -262,10 +263,12 @@ impl<N: Network> Destination<N> {
                 match event {
                     Event::Ended(status) => return Err(Error::Kicked(status)),
                     Event::Refused(phase, status) => return Err(Error::Refused(phase, status)),
-                    Event::Reconnect(Ok(to)) => *leaving = Some(Leaving::new(to, connection)),
-                    Event::Reconnect(Err(error)) => {
-                        warn!(destination = %self.row.name(), "the server asks for a connection to elsewhere: {error}");
+                    Event::Reconnect(Ok(to)) => _ = leaving.get_or_insert_with(|| Leaving::new(to, connection)),
+                    // Said once, however often it asks.
+                    Event::Reconnect(Err(error)) if !std::mem::replace(&mut declined, true) => {
+                        warn!(destination = %self.row.name(), "the server asks for a connection that is not made: {error}");
                     }
+                    Event::Reconnect(Err(_)) => {}
                     Event::Started(_) | Event::Message(_) => {}
                 }
             }
@@ -332,12 +335,12 @@ struct Leaving {
 }
 
 impl Leaving {
-    fn new<S: crate::net::Stream>(to: Url, connection: &Connection<S, ClientSession, Feed>) -> Self {
+    fn new<S: Stream>(to: Url, connection: &Connection<S, ClientSession, Feed>) -> Self {
         let starts = connection.source(Feed::starts).unwrap_or_default();
         Leaving { to, starts, due: Instant::now() + RECONNECT_WAIT }
     }
 
-    fn is_due<S: crate::net::Stream>(&self, connection: &Connection<S, ClientSession, Feed>) -> bool {
+    fn is_due<S: Stream>(&self, connection: &Connection<S, ClientSession, Feed>) -> bool {
         connection.source(Feed::starts).is_some_and(|starts| starts > self.starts) || Instant::now() >= self.due
     }
 }

@@ -286,15 +286,17 @@ mod tests {
     }
 
     #[test]
-    fn a_publisher_that_came_back_has_its_whole_preamble_sent_again() {
-        let mut story = Story::new();
+    fn interop_67_a_publisher_that_came_back_has_its_own_preamble_sent_and_nothing_of_the_old_one() {
+        let mut story = Story::new().with(Kind::Audio, Role::Header, "aac");
         let (mut feed, mut peer) = (story.feed(DEFAULT_SIZE, Metadata::Plain), Peer::new(DEFAULT_SIZE));
         story.tell("K0 V33");
-        peer.hears(&mut feed);
+        assert_eq!(peer.hears(&mut feed), "metadata@0 avcC@0 aac@0 K0@0 V33@33");
         story.preamble = Arc::new(Preamble::new(2));
         let story = story.with(Kind::Video, Role::Header, "avcC");
         story.tell("K500 V533");
         assert_eq!(peer.hears(&mut feed), "avcC@500 K500@500 V533@533");
+        let late = Peer::new(DEFAULT_SIZE).hears(&mut story.feed(DEFAULT_SIZE, Metadata::Plain));
+        assert_eq!(late, "avcC@0 K500@0 V533@33");
     }
 
     #[test]

@@ -420,7 +420,7 @@ mod tests {
     }
 
     #[test]
-    fn a_header_without_content_is_empty() {
+    fn interop_69_a_header_without_content_is_empty() {
         assert_says(&[
             // Before the real one, from ffmpeg ([R harlanc/xiu#110]).
             (Audio, "af 00", "Empty AAC"),
@@ -433,6 +433,21 @@ mod tests {
             (Video, "", "Empty"),
             (Data, "", "Empty"),
         ]);
+    }
+
+    #[test]
+    fn interop_69_short_payloads_of_every_kind_start_nothing() {
+        for kind in Kind::ALL {
+            for first in 0..=u8::MAX {
+                for second in 0..=u8::MAX {
+                    for len in 0..=2 {
+                        let tag = classify(kind, &[first, second][..len]);
+                        assert_ne!(tag.role, Role::Header, "{kind:?} {first:02x} {second:02x}");
+                        assert!(!tag.key || tag.codec != Codec::Avc);
+                    }
+                }
+            }
+        }
     }
 
     #[test]
@@ -475,7 +490,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cut_payload_is_never_taken_for_something_else() {
+    fn interop_80_a_cut_payload_is_never_taken_for_something_else() {
         for &(kind, payload, _) in ZOO.iter().chain(ZOO_ON_PAPER) {
             let payload = hex(payload);
             let whole = classify(kind, &payload);

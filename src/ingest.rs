@@ -5,7 +5,7 @@ use tracing::{info, warn};
 
 use crate::flv::{self, Kind, Role, Tag};
 use crate::inbound::{Asked, House, Inbound};
-use crate::limits::{COMMAND_BYTES, KEY_FRAME_WAIT, PUBLISHER_SILENCE};
+use crate::limits::{COMMAND_BYTES, HEADER_WAIT, KEY_FRAME_WAIT, PUBLISHER_SILENCE};
 use crate::net::Stream;
 use crate::net::connection::Error;
 use crate::rtmp::Message;
@@ -79,6 +79,8 @@ pub struct Ingest {
     /// When the first message came, on the stream's time line.
     began: Option<u64>,
     video: Video,
+    /// Audio and video that go without the header they need, and whether that has been said.
+    headerless: [bool; 2],
 }
 
 /// What is known of the video of this publisher session.
@@ -96,7 +98,7 @@ impl Ingest {
     /// The way onto `publication`'s log.
     pub fn new(publication: Publication) -> Self {
         let timeline = publication.resumed_at().map_or_else(Timeline::default, Timeline::starting_at);
-        Ingest { publication, timeline, began: None, video: Video::None }
+        Ingest { publication, timeline, began: None, video: Video::None, headerless: [false; 2] }
     }
 
     /// Ends the stream.
@@ -147,7 +149,7 @@ impl Ingest {
                 self.put(kind, &tag, message)
             }
             Role::Header | Role::Config | Role::Frame | Role::End | Role::Command | Role::Empty | Role::Unknown => {
-                self.append(kind, tag.key, message)
+                self.append(kind, &tag, message)
             }
         }
     }
@@ -168,9 +170,11 @@ impl Ingest {
         self.publication.put(kind, tag, payload);
     }
 
-    fn append(&mut self, kind: Kind, key: bool, message: Message) {
+    fn append(&mut self, kind: Kind, tag: &Tag, message: Message) {
+        let key = tag.key;
         let time = self.timeline.place(kind, message.timestamp);
         let waited = time.saturating_sub(*self.began.get_or_insert(time));
+        self.miss_header(kind, tag, waited);
         if kind == Kind::Video && key {
             self.video = Video::Flowing;
         } else if kind == Kind::Video && self.video == Video::None {
@@ -193,6 +197,16 @@ impl Ingest {
         };
         let preamble = self.publication.preamble().clone();
         self.publication.append(Frame { kind, time, delta, payload, wire, start, preamble });
+    }
+
+    /// Some hardware has its headers in band only. That is relayed, and said once: most servers show nothing of it.
+    fn miss_header(&mut self, kind: Kind, tag: &Tag, waited: u64) {
+        let Some(said) = self.headerless.get_mut(kind as usize) else { return };
+        let missing = tag.role == Role::Frame && tag.codec.wants_header() && !self.publication.preamble().has(kind);
+        if missing && waited >= HEADER_WAIT.as_millis() as u64 && !*said {
+            *said = true;
+            warn!(stream = %self.publication.name(), "{} without a sequence header", tag.codec);
+        }
     }
 }
 
@@ -257,6 +271,56 @@ mod tests {
         let seconds: Vec<(u8, u32, &[u8])> = (0..13).map(|s| (9, 1000 * s, INTER)).collect();
         let (_ingest, mut cursor) = publish(&seconds);
         assert_eq!(frames(&mut cursor), ["Video 10000 +0 *", "Video 11000 +1000", "Video 12000 +1000"]);
+    }
+
+    #[test]
+    fn interop_70_media_without_headers_is_relayed_all_the_same_and_said() {
+        let sound: Vec<(u8, u32, &[u8])> = (0..8).map(|s| (8, 1000 * s, SOUND)).collect();
+        let (ingest, mut cursor) = publish(&sound);
+        assert_eq!(frames(&mut cursor).len(), 8);
+        assert_eq!(ingest.headerless, [true, false]);
+        let with_header = [&[(8, 0, AAC)][..], &sound].concat();
+        assert_eq!(publish(&with_header).0.headerless, [false, false]);
+        let speex: Vec<(u8, u32, &[u8])> = (0..8).map(|s| (8, 1000 * s, &b"\xb6speex"[..])).collect();
+        assert_eq!(publish(&speex).0.headerless, [false, false], "it has none");
+        assert_eq!(publish(&sound[..5]).0.headerless, [false, false], "it may come");
+    }
+
+    /// What came out, after a key frame, of what went in.
+    fn payloads(sent: &[&[u8]]) -> Vec<Vec<u8>> {
+        let messages: Vec<(u8, u32, &[u8])> = [AVC, KEY].iter().chain(sent).map(|payload| (9, 0, *payload)).collect();
+        let (_ingest, mut cursor) = publish(&messages);
+        let mut got = Vec::new();
+        cursor.read(|frame, _| {
+            got.push(frame.payload.to_vec());
+            true
+        });
+        got.split_off(1)
+    }
+
+    #[test]
+    fn interop_71_composition_times_are_nobodys_business() {
+        let negative = b"\x27\x01\xff\xff\xdeinter";
+        let far = b"\x27\x01\x7f\xff\xffinter";
+        assert_eq!(payloads(&[negative, far]), [&negative[..], far]);
+    }
+
+    #[test]
+    fn interop_72_a_picture_to_be_shown_before_it_is_decoded_is_no_reason_to_close() {
+        let enhanced = b"\xa1hvc1\x80\0\0inter";
+        assert_eq!(payloads(&[enhanced]), [enhanced]);
+    }
+
+    #[test]
+    fn interop_79_unknown_codecs_and_packet_types_are_passed_on_as_they_are() {
+        let unknown: [&[u8]; 5] = [b"\xa1quux\0", b"\x98hvc1\0", b"\x96\xf1quux", b"\x2d\x01\0\0\0x", b"\xff"];
+        assert_eq!(payloads(&unknown), unknown);
+    }
+
+    #[test]
+    fn headers_beyond_the_limit_are_passed_on_and_not_kept() {
+        let long = [&b"\x90hvc1"[..], &vec![1; crate::limits::PREAMBLE_BYTES]].concat();
+        assert_eq!(payloads(&[&long]), [long]);
     }
 
     #[test]

@@ -59,6 +59,8 @@ pub const DESTINATION_JOIN: Duration = Duration::from_secs(2);
 pub const KEY_FRAME_WAIT: Duration = Duration::from_secs(10);
 /// A server that asks for a reconnect is sent to until a key frame has come, but no longer than this.
 pub const RECONNECT_WAIT: Duration = Duration::from_secs(5);
+/// Media that needs a sequence header and has none for this long of media time is worth a warning.
+pub const HEADER_WAIT: Duration = Duration::from_secs(5);
 /// A recording is written to disk at least this often; what a crash can lose.
 pub const RECORDING_FLUSH: Duration = Duration::from_secs(1);
 /// Bytes a recording gathers before it writes them.

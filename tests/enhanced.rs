@@ -3,7 +3,7 @@
 #![allow(missing_docs, clippy::unwrap_used)]
 
 use rtmp_relay::destination::State;
-use rtmp_relay::flv::Kind;
+use rtmp_relay::flv::{Codec, Kind, Need};
 use rtmp_relay::rtmp::capabilities::Announce;
 use rtmp_relay::rtmp::client::{self, ClientSession, Target};
 use rtmp_relay::rtmp::server::{self, Role};
@@ -185,6 +185,15 @@ fn a_server_answers_announcements_with_its_own_and_silence_as_ever() {
             }
         }
     }
+}
+
+#[test]
+fn interop_81_what_a_server_did_not_announce_is_named() {
+    let needs = [Need::Codec(Kind::Video, Codec::Hevc), Need::Multitrack, Need::ModEx];
+    let (silent, ..) = met(Announce::Nothing, Role::Publish);
+    assert_eq!(silent.unannounced(&needs), ["HEVC", "multitrack", "ModEx"]);
+    let (asked, ..) = met(Announce::Forwarding, Role::Publish);
+    assert!(asked.unannounced(&needs).is_empty());
 }
 
 #[test]

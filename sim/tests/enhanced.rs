@@ -62,6 +62,32 @@ fn interop_46_a_server_that_fails_a_connect_for_its_properties_is_asked_without(
     laws::misses_nothing(&world.sent("obs"), &sessions[1].tape);
 }
 
+#[test]
+fn interop_66_after_a_reconnect_everything_begins_with_the_headers_again() {
+    let mut world = World::seeded(7)
+        .relay("relay", &["server"])
+        .server("server", |n| if n < 3 { Answer::Close(60_000) } else { Answer::Accept })
+        .encoder("obs", "relay/live/show", &[Act::Hevc, Act::Publish(secs(12)), Act::Stop]);
+    world.run(secs(14));
+    let sessions = world.sessions("server");
+    assert_eq!(sessions.len(), 4);
+    sessions.iter().for_each(|session| laws::begins_with_preamble_and_key(&session.tape));
+}
+
+#[test]
+fn interop_76_a_player_gets_both_headers_before_any_frame_whenever_it_comes() {
+    let mut world = World::seeded(7)
+        .relay("relay", &[])
+        .encoder("obs", "relay/live/show", &[Act::Hevc, Act::Wait(secs(1)), Act::Publish(secs(6)), Act::Stop])
+        .player("early", "relay/live/show", ms(0))
+        .player("late", "relay/live/show", ms(4_700));
+    world.run(secs(9));
+    for player in ["early", "late"] {
+        laws::begins_with_preamble_and_key(&world.played(player));
+        laws::misses_nothing(&world.sent("obs"), &world.played(player));
+    }
+}
+
 /// A server that sends its client away after three seconds.
 fn moving(to: &'static str) -> World {
     World::seeded(7)
@@ -115,6 +141,19 @@ fn from_a_new_server_that_is_not_there_it_comes_back() {
     assert_eq!((world.sessions("old").len(), world.sessions("new").len()), (2, 0));
     laws::misses_nothing(&world.sent("obs"), &world.sessions("old")[1].tape);
     assert_eq!(world.status("relay", "old").attempts, 3);
+}
+
+#[test]
+fn where_no_key_frame_comes_it_leaves_after_five_seconds() {
+    let mut world = World::seeded(7)
+        .relay("relay", &["old"])
+        .server("old", |n| if n == 0 { Answer::Move(secs(3), "") } else { Answer::Accept })
+        .encoder("obs", "relay/live/show", &[Act::KeyEvery(secs(60)), Act::Publish(secs(12)), Act::Stop]);
+    world.run(secs(14));
+    let sessions = world.sessions("old");
+    let lasted = sessions[0].closed.expect("it is over") - sessions[0].began.expect("it began");
+    assert!((secs(8)..ms(8_500)).contains(&lasted), "{lasted:?}");
+    assert_eq!(sessions.len(), 2);
 }
 
 /// Two that send each other their client, at once and for ever.

@@ -170,6 +170,17 @@ mod tests {
         assert_eq!(table(&[], 80), "");
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn a_row_says_what_its_server_did_not_announce() {
+        let board = Board::default();
+        board.add(0, "youtube");
+        let mut statuses = board.statuses();
+        statuses[0].unannounced = vec!["HEVC".to_owned(), "multitrack".to_owned()];
+        assert!(table(&statuses, 200).ends_with("the server did not announce HEVC, multitrack\n"));
+        statuses[0].reason = Some("nothing comes from the encoder".to_owned());
+        assert!(table(&statuses, 200).contains("nothing comes from the encoder; the server did not announce"));
+    }
+
     #[test]
     fn sizes_have_at_most_four_digits() {
         assert_eq!([9_999, 10_000, 9_999_999, 10_000_000].map(bytes), ["9999 B", "10 kB", "9999 kB", "10 MB"]);

@@ -61,6 +61,14 @@ impl Codec {
     }
 }
 
+impl Codec {
+    /// Whether a decoder cannot do without a sequence header (E-RTMP v2, FLV E.4).
+    pub fn wants_header(self) -> bool {
+        use Codec::{Aac, Av1, Avc, Flac, Hevc, Opus, Vvc};
+        matches!(self, Avc | Hevc | Vvc | Av1 | Aac | Opus | Flac)
+    }
+}
+
 impl fmt::Display for Codec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn an_identical_header_is_no_change_but_one_that_comes_back_is() {
+    fn interop_68_an_identical_header_is_no_change_but_one_that_comes_back_is() {
         let preamble = put(&Preamble::new(1), "01a");
         let both = tag(Role::Header, Codec::Avc, Tracks::from_iter([0, 1]));
         assert!(preamble.with(Kind::Video, &both, "01a".into()).is_none());
