@@ -565,6 +565,7 @@ mod tests {
                 *at.get_mut(&mut payload) = byte;
             }
             payload.truncate(len.index(payload.len() + 1));
+            prop_assert!(needs(kind, &payload).count() <= 2 + payload.len());
             let tag = classify(kind, &payload);
             prop_assert!(!tag.key || (kind, tag.role, tag.tracks.contains(0)) == (Video, Role::Frame, true));
             prop_assert!(!payload.is_empty() || tag.role == Role::Empty);

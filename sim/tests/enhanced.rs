@@ -125,6 +125,23 @@ fn a_server_that_asks_for_a_new_connection_gets_it_at_once_and_misses_nothing() 
 }
 
 #[test]
+fn a_client_that_is_sent_elsewhere_before_it_has_begun_begins_there() {
+    for command in ["createStream", "publish"] {
+        let mut world = World::seeded(7)
+            .relay("relay", &["old"])
+            .server("old", move |_| Answer::Divert(command, "rtmp://new/live"))
+            .server("new", |_| Answer::Accept)
+            .encoder("obs", "relay/live/show", &[Act::Publish(secs(4)), Act::Stop]);
+        world.run(secs(6));
+        let (old, new) = (world.sessions("old"), world.sessions("new"));
+        assert_eq!((old.len(), new.len()), (1, 1), "{command}");
+        assert!(old[0].closed.expect("it is over") <= new[0].opened, "{command}");
+        laws::misses_nothing(&world.sent("obs"), &new[0].tape);
+        assert_eq!(world.status("relay", "old").last_error, None, "{command}");
+    }
+}
+
+#[test]
 fn a_server_that_sends_its_client_to_nowhere_keeps_it() {
     for to in ["nonsense", "http://new/live", "rtmps://new/live"] {
         let mut world = moving(to);

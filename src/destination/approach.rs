@@ -146,6 +146,7 @@ mod tests {
         let mut approach = Approach::new(Announce::Reconnecting);
         let closed = |phase| Error::Connection(connection::Error::Closed { phase });
         approach.learn(&closed(Phase::Media));
+        approach.learn(&Error::Connection(connection::Error::TimedOut { phase: Phase::Connect }));
         assert_eq!(approach.announce(), Announce::Reconnecting);
         approach.learn(&closed(Phase::Connect));
         assert_eq!(approach.announce(), Announce::Nothing);

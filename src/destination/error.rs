@@ -81,14 +81,14 @@ impl Error {
         }
     }
 
-    /// Whether the server did not get beyond our `connect`.
+    /// Whether our `connect` was answered with no, or with the end of the connection. Silence has other causes.
     pub(super) fn is_about_connect(&self) -> bool {
-        use connection::Error::{Closed, Lost, TimedOut};
-        match self {
-            Error::Refused(phase, _) => *phase == Phase::Connect,
-            Error::Connection(Closed { phase } | Lost { phase, .. } | TimedOut { phase }) => *phase == Phase::Connect,
-            _ => false,
-        }
+        use connection::Error::{Closed, Lost};
+        let phase = match self {
+            Error::Refused(phase, _) | Error::Connection(Closed { phase } | Lost { phase, .. }) => phase,
+            _ => return false,
+        };
+        *phase == Phase::Connect
     }
 
     /// The error and its causes in one line. Of a server's own words only the code is among them: descriptions repeat keys.

@@ -47,6 +47,8 @@ pub enum Answer {
     Kick(Duration),
     /// Takes the stream, and this long after it began asks for a new connection, to this `tcUrl`; nothing is the same place.
     Move(Duration, &'static str),
+    /// Answers this command with a request for a new connection, to this `tcUrl`.
+    Divert(&'static str, &'static str),
     /// Takes the stream, and has announced this codec and no other.
     Announce(&'static str),
     /// Ends a connection whose `connect` has this property.
@@ -237,6 +239,10 @@ impl Visit {
             Answer::Silence(silent) if silent == name => return Ok(()),
             Answer::Garbage(garbled) if garbled == name => {
                 self.stream.write_all(&[0x55; 300]).await?;
+                return Ok(());
+            }
+            Answer::Divert(diverted, to) if diverted == name => {
+                self.stream.write_all(&reconnect_request(to)).await?;
                 return Ok(());
             }
             Answer::Refuse(refused, code) if refused == name => Some(Status::error(code, "")),
