@@ -318,6 +318,52 @@ mod tests {
     }
 
     #[test]
+    fn every_codec_by_four_cc_and_every_form_of_it_passes_untouched() {
+        let messages: Vec<(u8, u32, &[u8])> = vec![
+            (9, 0, b"\x91avc1\0\0\0key"),
+            (9, 40, b"\xa3hvc1inter"),
+            (9, 80, b"\xa1av01unit"),
+            (9, 120, b"\xa1vp09frame"),
+            (9, 160, b"\xa1vp08frame"),
+            (8, 0, b"\x91Opuspacket"),
+            (8, 20, b"\x91fLaC"),
+            (8, 40, b"\x91ac-3frame"),
+            (8, 60, b"\x91ec-3frame"),
+            (8, 80, b"\x91.mp3frame"),
+            (8, 100, b"\x91mp4aframe"),
+            // ModEx with a nanosecond offset, ManyTracks, ManyTracksManyCodecs, OneTrack, a sequence end of one track.
+            (9, 200, b"\xa7\x02\x07\xa1\x20\x03hvc1inter"),
+            (9, 240, b"\xa6\x13avc1\0\0\0\x01a\x01\0\0\x01b"),
+            (8, 120, b"\x95\x21Opus\0\0\0\x01amp4a\x01\0\0\x01b"),
+            (8, 140, b"\x95\x01mp4a\x01frame"),
+            (9, 280, b"\x96\x02avc1\x01"),
+        ];
+        let (_ingest, mut cursor) = publish(&messages);
+        let mut got = Vec::new();
+        cursor.read(|frame, _| {
+            got.push((frame.kind.tag_type(), frame.payload.to_vec()));
+            true
+        });
+        let sent: Vec<_> = messages.iter().map(|(type_id, _, payload)| (*type_id, payload.to_vec())).collect();
+        assert_eq!(got, sent);
+    }
+
+    #[test]
+    fn headers_of_several_tracks_are_in_force_until_each_has_a_newer_one() {
+        let both = b"\x96\x10avc1\0\0\0\x01a\x01\0\0\x01b";
+        let second = b"\x96\x00avc1\x01c";
+        let first = b"\x17\0\0\0\0d";
+        let kept = |sent: &[&[u8]]| -> Vec<Vec<u8>> {
+            let messages: Vec<(u8, u32, &[u8])> = sent.iter().map(|payload| (9, 0, *payload)).collect();
+            let (ingest, _) = publish(&messages);
+            ingest.publication.preamble().since(None).map(|item| item.payload.to_vec()).collect()
+        };
+        assert_eq!(kept(&[both, second]), [&both[..], second]);
+        assert_eq!(kept(&[both, second, first]), [&first[..], second]);
+        assert_eq!(kept(&[second, first, both]), [both]);
+    }
+
+    #[test]
     fn headers_beyond_the_limit_are_passed_on_and_not_kept() {
         let long = [&b"\x90hvc1"[..], &vec![1; crate::limits::PREAMBLE_BYTES]].concat();
         assert_eq!(payloads(&[&long]), [long]);
