@@ -19,20 +19,23 @@ use tokio::time::{Instant, interval, sleep, timeout, timeout_at};
 use tracing::field::display;
 use tracing::{info, warn};
 
+pub mod approach;
 pub mod error;
 pub mod status;
 pub mod target;
 
+pub use approach::Approach;
 pub use error::{Class, Error};
 pub use status::{Board, Row, State, Status};
 pub use target::Template;
 
 use crate::backoff::Backoff;
 use crate::feed::{Feed, Metadata};
-use crate::limits::{DESTINATION_JOIN, DESTINATION_LAG, DRAIN, STEP};
+use crate::limits::{DESTINATION_JOIN, DESTINATION_LAG, DRAIN, RECONNECT_WAIT, STEP};
 use crate::net::connection::Received;
 use crate::net::watch::TICK;
-use crate::net::{Connection, Network, Watch, connection};
+use crate::net::{Connection, Network, Stream, Watch, connection};
+use crate::rtmp::capabilities::Announce;
 use crate::rtmp::client::{ClientSession, Event, Target};
 use crate::rtmp::login::Login;
 use crate::rtmp::server::Role;
@@ -46,6 +49,9 @@ pub const JOIN: Join = Join { newest_if_within: DESTINATION_JOIN, lag_max: DESTI
 
 /// Publishing has to go well for this long before a failure counts as the first again.
 const STABLE: Duration = Duration::from_secs(10);
+
+/// How often it is looked whether the key frame has come at which to leave.
+const LOOK: Duration = Duration::from_millis(50);
 
 /// No bytes have left for this long: no longer `live`.
 const QUIET: Duration = Duration::from_secs(2);
@@ -86,6 +92,7 @@ impl<N: Network> Destination<N> {
     /// Publishes the stream until it ends.
     pub async fn run(mut self) {
         let mut backoff = Backoff::new(self.random.fork());
+        let mut approach = Approach::new(Announce::Reconnecting);
         let log = self.log.clone();
         let place = if mutant!(TwoAtOnce) { Place::default() } else { self.place.clone() };
         // Until the session before it has ended, the row says how that one fares.
@@ -104,7 +111,7 @@ impl<N: Network> Destination<N> {
             let connected = tokio::select! {
                 biased;
                 () = log.ended() => return,
-                connected = caught(self.connect()) => connected,
+                connected = caught(self.connect(&mut approach)) => connected,
             };
             let ended = match connected {
                 Err(error) => Err(error),
@@ -114,11 +121,16 @@ impl<N: Network> Destination<N> {
                     let ended = caught(self.publish(connection, message_stream)).await;
                     if since.elapsed() >= STABLE {
                         backoff.reset();
+                        approach.went_well();
                     }
                     ended
                 }
             };
             let Err(error) = ended else { return };
+            if approach.learn(&error) {
+                info!(destination = %self.row.name(), "the server asks for a new connection");
+                continue;
+            }
             let class = error.class();
             let wait = backoff.next(class.cap()) * if mutant!(WaitsTooLong) { 10 } else { 1 };
             if mutant!(OneEndsAll) {
@@ -143,11 +155,12 @@ impl<N: Network> Destination<N> {
     }
 
     /// Opens a session. A server that wants a user name and password asks in three connections, all of one attempt.
-    pub async fn connect(&mut self) -> Result<(Outbound<N>, u32), Error> {
-        let mut login = Login::new(&self.url);
-        let mut url = self.url.clone();
+    pub async fn connect(&mut self, approach: &mut Approach) -> Result<(Outbound<N>, u32), Error> {
+        let elsewhere = approach.take_elsewhere();
+        let mut url = elsewhere.clone().unwrap_or_else(|| self.url.clone());
+        let mut login = Login::new(&url);
         loop {
-            match self.open(url).await {
+            match self.open(url, elsewhere.is_some(), approach).await {
                 Err(Error::Refused(Phase::Connect, status)) => match login.answer(&status, self.random.u32(..))? {
                     Some(next) => url = next,
                     None => return Err(Error::Refused(Phase::Connect, status)),
@@ -159,12 +172,18 @@ impl<N: Network> Destination<N> {
 
     /// Name, TCP, handshake, connect, createStream, publish: a deadline for each.
     /// The connection is closed before an error is returned: a server must never see two of us.
-    async fn open(&mut self, url: Url) -> Result<(Outbound<N>, u32), Error> {
-        let lookup = self.net.lookup(&self.url.host, self.url.port);
+    async fn open(&mut self, url: Url, elsewhere: bool, approach: &mut Approach) -> Result<(Outbound<N>, u32), Error> {
+        let lookup = self.net.lookup(&url.host, url.port);
         let addresses = timeout(STEP, lookup).await.unwrap_or_else(|_| Err(std::io::ErrorKind::TimedOut.into()));
         let addresses = addresses.map_err(Error::Lookup)?;
         let mut stream = Err(Error::Lookup(std::io::ErrorKind::NotFound.into()));
         for address in addresses {
+            if !elsewhere {
+                approach.at_home(address.ip());
+            } else if !approach.may_go(address.ip()) {
+                stream = Err(Error::Internal);
+                continue;
+            }
             stream = match timeout(STEP, self.net.connect(address)).await {
                 Ok(connected) => connected.map_err(Error::Connect),
                 Err(_) => Err(Error::Connect(std::io::ErrorKind::TimedOut.into())),
@@ -180,7 +199,8 @@ impl<N: Network> Destination<N> {
             agent: self.agent.clone(),
             chunk_size: self.chunk_size,
         };
-        let session = ClientSession::new(target, &handshake::random(self.random.u64(..)));
+        let session =
+            ClientSession::new(target, &handshake::random(self.random.u64(..))).announcing(approach.announce());
         let mut connection: Outbound<N> = Connection::new(stream?, session);
         let mut phase = connection.session.phase();
         let mut deadline = Instant::now() + STEP;
@@ -192,7 +212,11 @@ impl<N: Network> Destination<N> {
                         connection.close_or_abort().await;
                         return Err(Error::Refused(phase, status));
                     }
-                    Event::Ended(_) | Event::Message(_) => {}
+                    Event::Reconnect(Ok(url)) => {
+                        connection.close_or_abort().await;
+                        return Err(Error::Reconnect(url));
+                    }
+                    Event::Reconnect(Err(_)) | Event::Ended(_) | Event::Message(_) => {}
                 }
             }
             if connection.session.phase() != phase {
@@ -211,7 +235,8 @@ impl<N: Network> Destination<N> {
         self.row.update(Status::session_began);
         let stream_name = self.row.status().stream.map(display);
         info!(destination = %self.row.name(), stream = stream_name, "destination live");
-        let ended = self.send(&mut connection).await;
+        let mut leaving = None;
+        let ended = self.send(&mut connection, &mut leaving).await;
         self.row.update(|s| {
             s.count(connection.sent(), connection.source(Feed::stats).unwrap_or_default());
             s.session_ended();
@@ -224,15 +249,22 @@ impl<N: Network> Destination<N> {
                 info!(destination = %self.row.name(), "destination ended");
                 Ok(())
             }
+            Err(error @ Error::Reconnect(_)) => {
+                connection.session.finish();
+                connection.close_or_abort().await;
+                Err(error)
+            }
             Err(error) => {
                 connection.abort();
-                Err(error)
+                // It said that it would not last.
+                Err(leaving.map_or(error, |leaving| Error::Reconnect(leaving.to)))
             }
         }
     }
 
-    async fn send(&mut self, connection: &mut Outbound<N>) -> Result<(), Error> {
+    async fn send(&mut self, connection: &mut Outbound<N>, leaving: &mut Option<Leaving>) -> Result<(), Error> {
         let mut watch = Watch::default();
+        let mut declined = false;
         let mut tick = interval(TICK);
         let mut last = (connection.sent(), Instant::now());
         let log = self.log.clone();
@@ -246,8 +278,17 @@ impl<N: Network> Destination<N> {
                 match event {
                     Event::Ended(status) => return Err(Error::Kicked(status)),
                     Event::Refused(phase, status) => return Err(Error::Refused(phase, status)),
+                    Event::Reconnect(Ok(to)) => _ = leaving.get_or_insert_with(|| Leaving::new(to, connection)),
+                    // Said once, however often it asks.
+                    Event::Reconnect(Err(error)) if !std::mem::replace(&mut declined, true) => {
+                        warn!(destination = %self.row.name(), "the server asks for a connection that is not made: {error}");
+                    }
+                    Event::Reconnect(Err(_)) => {}
                     Event::Started(_) | Event::Message(_) => {}
                 }
+            }
+            if let Some(leaving) = leaving.as_ref().filter(|leaving| leaving.is_due(connection)) {
+                return Err(Error::Reconnect(leaving.to.clone()));
             }
             tokio::select! {
                 biased;
@@ -256,6 +297,7 @@ impl<N: Network> Destination<N> {
                     Received::Drained => return Ok(()),
                 },
                 () = &mut over => return Ok(()),
+                () = sleep(LOOK), if leaving.is_some() => {}
                 _ = tick.tick() => {
                     if watch.has_stalled(connection) && !mutant!(NeverStalled) {
                         return Err(Error::Stalled);
@@ -271,6 +313,7 @@ impl<N: Network> Destination<N> {
                         true => Some("nothing comes from the encoder"),
                     };
                     let stats = connection.source(Feed::stats).unwrap_or_default();
+                    self.advise(connection);
                     self.row.update(|s| {
                         s.count(last.0, stats);
                         s.unsent = connection.unsent();
@@ -280,6 +323,40 @@ impl<N: Network> Destination<N> {
                 }
             }
         }
+    }
+
+    /// Says what the server did not announce and is sent all the same: once, and again when it changes.
+    fn advise(&self, connection: &Outbound<N>) {
+        let begun = |feed: &Feed| (feed.starts() > 0).then(|| connection.session.unannounced(feed.needs()));
+        let Some(unannounced) = connection.source(begun).flatten() else { return };
+        if self.row.status().unannounced == unannounced {
+            return;
+        }
+        if !unannounced.is_empty() {
+            let what = unannounced.join(", ");
+            warn!(destination = %self.row.name(), "the server did not announce {what}: sent all the same");
+        }
+        self.row.update(|s| s.unannounced = unannounced);
+    }
+}
+
+/// A session whose server has asked for a new one. It goes on to the next key frame, with which the new one begins, so that
+/// nothing is missing in between.
+#[derive(Debug)]
+struct Leaving {
+    to: Url,
+    starts: u64,
+    due: Instant,
+}
+
+impl Leaving {
+    fn new<S: Stream>(to: Url, connection: &Connection<S, ClientSession, Feed>) -> Self {
+        let starts = connection.source(Feed::starts).unwrap_or_default();
+        Leaving { to, starts, due: Instant::now() + RECONNECT_WAIT }
+    }
+
+    fn is_due<S: Stream>(&self, connection: &Connection<S, ClientSession, Feed>) -> bool {
+        connection.source(Feed::starts).is_some_and(|starts| starts > self.starts) || Instant::now() >= self.due
     }
 }
 

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::flv::Kind;
+use crate::flv::{Kind, Need};
 use crate::net::{Filled, Source};
 use crate::rtmp::chunk::DEFAULT_SIZE;
 use crate::rtmp::chunk::writer::{self, Header, Lane};
@@ -38,6 +38,8 @@ struct Session {
     fresh: [bool; 3],
     preamble: Option<Arc<Preamble>>,
     messages: u64,
+    /// Places to start decoding that it has been sent.
+    starts: u64,
 }
 
 /// How a session wants its metadata.
@@ -75,6 +77,7 @@ impl Feed {
             fresh: [true; 3],
             preamble: None,
             messages: 0,
+            starts: 0,
         };
         Feed { cursor: Cursor::new(log, join), session }
     }
@@ -82,6 +85,16 @@ impl Feed {
     /// What it has done so far.
     pub fn stats(&self) -> Stats {
         Stats { messages: self.session.messages, skipped: self.cursor.skipped(), lag: self.cursor.lag() }
+    }
+
+    /// Places to start decoding that have been put.
+    pub fn starts(&self) -> u64 {
+        self.session.starts
+    }
+
+    /// What the stream asks of its receivers beyond the legacy forms.
+    pub fn needs(&self) -> &[Need] {
+        self.session.preamble.as_ref().map_or(&[], |preamble| preamble.needs())
     }
 }
 
@@ -115,6 +128,7 @@ impl Session {
             self.reached = [frame.time; 3];
             frame.time
         });
+        self.starts += u64::from(frame.start);
         if jumped {
             self.fresh = [true; 3];
         }
@@ -165,7 +179,7 @@ mod tests {
     use bytes::BytesMut;
 
     use super::*;
-    use crate::flv::Role;
+    use crate::flv::{Codec, Role, Tag, Tracks};
     use crate::rtmp::chunk::Reader;
     use crate::rtmp::{Payload, control};
     use crate::stream::log::Limits;
@@ -185,7 +199,8 @@ mod tests {
         }
 
         fn with(mut self, kind: Kind, role: Role, payload: &'static str) -> Self {
-            let changed = self.preamble.with(kind, role, 0, payload.into()).expect("a change");
+            let tag = Tag { role, tracks: Tracks::of(0), codec: Codec::None, key: false };
+            let changed = self.preamble.with(kind, &tag, payload.into()).expect("a change");
             self.preamble = Arc::new(changed);
             self
         }
@@ -271,15 +286,17 @@ mod tests {
     }
 
     #[test]
-    fn a_publisher_that_came_back_has_its_whole_preamble_sent_again() {
-        let mut story = Story::new();
+    fn interop_67_a_publisher_that_came_back_has_its_own_preamble_sent_and_nothing_of_the_old_one() {
+        let mut story = Story::new().with(Kind::Audio, Role::Header, "aac");
         let (mut feed, mut peer) = (story.feed(DEFAULT_SIZE, Metadata::Plain), Peer::new(DEFAULT_SIZE));
         story.tell("K0 V33");
-        peer.hears(&mut feed);
+        assert_eq!(peer.hears(&mut feed), "metadata@0 avcC@0 aac@0 K0@0 V33@33");
         story.preamble = Arc::new(Preamble::new(2));
         let story = story.with(Kind::Video, Role::Header, "avcC");
         story.tell("K500 V533");
         assert_eq!(peer.hears(&mut feed), "avcC@500 K500@500 V533@533");
+        let late = Peer::new(DEFAULT_SIZE).hears(&mut story.feed(DEFAULT_SIZE, Metadata::Plain));
+        assert_eq!(late, "avcC@0 K500@0 V533@33");
     }
 
     #[test]

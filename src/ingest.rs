@@ -3,9 +3,9 @@
 use tokio::time::timeout;
 use tracing::{info, warn};
 
-use crate::flv::{self, Kind, Role};
+use crate::flv::{self, Kind, Role, Tag};
 use crate::inbound::{Asked, House, Inbound};
-use crate::limits::{COMMAND_BYTES, KEY_FRAME_WAIT, PUBLISHER_SILENCE};
+use crate::limits::{COMMAND_BYTES, HEADER_WAIT, KEY_FRAME_WAIT, PUBLISHER_SILENCE};
 use crate::net::Stream;
 use crate::net::connection::Error;
 use crate::rtmp::Message;
@@ -46,7 +46,10 @@ pub async fn serve<S: Stream>(asked: Asked<S>, house: &House) -> Result<(), Erro
     let replaced = ingest.publication.replaced();
     let ended = tokio::select! {
         biased;
-        () = house.stop.cancelled() => Ok(()),
+        () = house.stop.cancelled() => {
+            connection.session.ask_to_reconnect();
+            Ok(())
+        }
         () = replaced => {
             info!(%stream, %peer, "publisher replaced: it was silent, and another came");
             connection.abort();
@@ -76,6 +79,8 @@ pub struct Ingest {
     /// When the first message came, on the stream's time line.
     began: Option<u64>,
     video: Video,
+    /// Audio and video that go without the header they need, and whether that has been said.
+    headerless: [bool; 2],
 }
 
 /// What is known of the video of this publisher session.
@@ -93,7 +98,7 @@ impl Ingest {
     /// The way onto `publication`'s log.
     pub fn new(publication: Publication) -> Self {
         let timeline = publication.resumed_at().map_or_else(Timeline::default, Timeline::starting_at);
-        Ingest { publication, timeline, began: None, video: Video::None }
+        Ingest { publication, timeline, began: None, video: Video::None, headerless: [false; 2] }
     }
 
     /// Ends the stream.
@@ -136,15 +141,20 @@ impl Ingest {
     pub fn message(&mut self, message: Message) {
         let Some(kind) = message.media() else { return };
         let tag = flv::classify(kind, &message.payload);
+        for need in flv::needs(kind, &message.payload) {
+            self.publication.need(need);
+        }
         match tag.role {
-            Role::Header | Role::Config => self.put(kind, tag.role, tag.track, message),
-            Role::Frame | Role::End | Role::Command | Role::Empty | Role::Unknown => {
-                self.append(kind, tag.key, message)
+            Role::Header | Role::Config if self.publication.preamble().has_room_for(&message.payload) => {
+                self.put(kind, &tag, message)
+            }
+            Role::Header | Role::Config | Role::Frame | Role::End | Role::Command | Role::Empty | Role::Unknown => {
+                self.append(kind, &tag, message)
             }
         }
     }
 
-    fn put(&mut self, kind: Kind, role: Role, track: u8, message: Message) {
+    fn put(&mut self, kind: Kind, tag: &Tag, message: Message) {
         if kind == Kind::Video && self.video == Video::None {
             self.video = Video::AwaitKey;
         }
@@ -157,12 +167,14 @@ impl Ingest {
             },
             Kind::Audio | Kind::Video => payload,
         };
-        self.publication.put(kind, role, track, payload);
+        self.publication.put(kind, tag, payload);
     }
 
-    fn append(&mut self, kind: Kind, key: bool, message: Message) {
+    fn append(&mut self, kind: Kind, tag: &Tag, message: Message) {
+        let key = tag.key;
         let time = self.timeline.place(kind, message.timestamp);
         let waited = time.saturating_sub(*self.began.get_or_insert(time));
+        self.miss_header(kind, tag, waited);
         if kind == Kind::Video && key {
             self.video = Video::Flowing;
         } else if kind == Kind::Video && self.video == Video::None {
@@ -185,6 +197,16 @@ impl Ingest {
         };
         let preamble = self.publication.preamble().clone();
         self.publication.append(Frame { kind, time, delta, payload, wire, start, preamble });
+    }
+
+    /// Some hardware has its headers in band only. That is relayed, and said once: most servers show nothing of it.
+    fn miss_header(&mut self, kind: Kind, tag: &Tag, waited: u64) {
+        let Some(said) = self.headerless.get_mut(kind as usize) else { return };
+        let missing = tag.role == Role::Frame && tag.codec.wants_header() && !self.publication.preamble().has(kind);
+        if missing && waited >= HEADER_WAIT.as_millis() as u64 && !*said {
+            *said = true;
+            warn!(stream = %self.publication.name(), "{} without a sequence header", tag.codec);
+        }
     }
 }
 
@@ -249,6 +271,102 @@ mod tests {
         let seconds: Vec<(u8, u32, &[u8])> = (0..13).map(|s| (9, 1000 * s, INTER)).collect();
         let (_ingest, mut cursor) = publish(&seconds);
         assert_eq!(frames(&mut cursor), ["Video 10000 +0 *", "Video 11000 +1000", "Video 12000 +1000"]);
+    }
+
+    #[test]
+    fn interop_70_media_without_headers_is_relayed_all_the_same_and_said() {
+        let sound: Vec<(u8, u32, &[u8])> = (0..8).map(|s| (8, 1000 * s, SOUND)).collect();
+        let (ingest, mut cursor) = publish(&sound);
+        assert_eq!(frames(&mut cursor).len(), 8);
+        assert_eq!(ingest.headerless, [true, false]);
+        let with_header = [&[(8, 0, AAC)][..], &sound].concat();
+        assert_eq!(publish(&with_header).0.headerless, [false, false]);
+        let speex: Vec<(u8, u32, &[u8])> = (0..8).map(|s| (8, 1000 * s, &b"\xb6speex"[..])).collect();
+        assert_eq!(publish(&speex).0.headerless, [false, false], "it has none");
+        assert_eq!(publish(&sound[..5]).0.headerless, [false, false], "it may come");
+    }
+
+    /// What came out, after a key frame, of what went in.
+    fn payloads(sent: &[&[u8]]) -> Vec<Vec<u8>> {
+        let messages: Vec<(u8, u32, &[u8])> = [AVC, KEY].iter().chain(sent).map(|payload| (9, 0, *payload)).collect();
+        let (_ingest, mut cursor) = publish(&messages);
+        let mut got = Vec::new();
+        cursor.read(|frame, _| {
+            got.push(frame.payload.to_vec());
+            true
+        });
+        got.split_off(1)
+    }
+
+    #[test]
+    fn interop_71_composition_times_are_nobodys_business() {
+        let negative = b"\x27\x01\xff\xff\xdeinter";
+        let far = b"\x27\x01\x7f\xff\xffinter";
+        assert_eq!(payloads(&[negative, far]), [&negative[..], far]);
+    }
+
+    #[test]
+    fn interop_72_a_picture_to_be_shown_before_it_is_decoded_is_no_reason_to_close() {
+        let enhanced = b"\xa1hvc1\x80\0\0inter";
+        assert_eq!(payloads(&[enhanced]), [enhanced]);
+    }
+
+    #[test]
+    fn interop_79_unknown_codecs_and_packet_types_are_passed_on_as_they_are() {
+        let unknown: [&[u8]; 5] = [b"\xa1quux\0", b"\x98hvc1\0", b"\x96\xf1quux", b"\x2d\x01\0\0\0x", b"\xff"];
+        assert_eq!(payloads(&unknown), unknown);
+    }
+
+    #[test]
+    fn every_codec_by_four_cc_and_every_form_of_it_passes_untouched() {
+        let messages: Vec<(u8, u32, &[u8])> = vec![
+            (9, 0, b"\x91avc1\0\0\0key"),
+            (9, 40, b"\xa3hvc1inter"),
+            (9, 80, b"\xa1av01unit"),
+            (9, 120, b"\xa1vp09frame"),
+            (9, 160, b"\xa1vp08frame"),
+            (8, 0, b"\x91Opuspacket"),
+            (8, 20, b"\x91fLaC"),
+            (8, 40, b"\x91ac-3frame"),
+            (8, 60, b"\x91ec-3frame"),
+            (8, 80, b"\x91.mp3frame"),
+            (8, 100, b"\x91mp4aframe"),
+            // ModEx with a nanosecond offset, ManyTracks, ManyTracksManyCodecs, OneTrack, a sequence end of one track.
+            (9, 200, b"\xa7\x02\x07\xa1\x20\x03hvc1inter"),
+            (9, 240, b"\xa6\x13avc1\0\0\0\x01a\x01\0\0\x01b"),
+            (8, 120, b"\x95\x21Opus\0\0\0\x01amp4a\x01\0\0\x01b"),
+            (8, 140, b"\x95\x01mp4a\x01frame"),
+            (9, 280, b"\x96\x02avc1\x01"),
+        ];
+        let (_ingest, mut cursor) = publish(&messages);
+        let mut got = Vec::new();
+        cursor.read(|frame, _| {
+            got.push((frame.kind.tag_type(), frame.payload.to_vec()));
+            true
+        });
+        let sent: Vec<_> = messages.iter().map(|(type_id, _, payload)| (*type_id, payload.to_vec())).collect();
+        assert_eq!(got, sent);
+    }
+
+    #[test]
+    fn headers_of_several_tracks_are_in_force_until_each_has_a_newer_one() {
+        let both = b"\x96\x10avc1\0\0\0\x01a\x01\0\0\x01b";
+        let second = b"\x96\x00avc1\x01c";
+        let first = b"\x17\0\0\0\0d";
+        let kept = |sent: &[&[u8]]| -> Vec<Vec<u8>> {
+            let messages: Vec<(u8, u32, &[u8])> = sent.iter().map(|payload| (9, 0, *payload)).collect();
+            let (ingest, _) = publish(&messages);
+            ingest.publication.preamble().since(None).map(|item| item.payload.to_vec()).collect()
+        };
+        assert_eq!(kept(&[both, second]), [&both[..], second]);
+        assert_eq!(kept(&[both, second, first]), [&first[..], second]);
+        assert_eq!(kept(&[second, first, both]), [both]);
+    }
+
+    #[test]
+    fn headers_beyond_the_limit_are_passed_on_and_not_kept() {
+        let long = [&b"\x90hvc1"[..], &vec![1; crate::limits::PREAMBLE_BYTES]].concat();
+        assert_eq!(payloads(&[&long]), [long]);
     }
 
     #[test]

@@ -28,6 +28,13 @@ pub const FILL_BYTES: usize = 256 << 10;
 pub const READ_BYTES: usize = 4 << 10;
 /// The most that one read takes from one peer.
 pub const READ_BYTES_MAX: usize = 256 << 10;
+/// Bytes of metadata, headers and configurations that are kept of one publisher, over all its tracks; what is more is passed on
+/// only.
+pub const PREAMBLE_BYTES: usize = 1 << 20;
+/// Codecs and features of E-RTMP that are remembered of one publisher.
+pub const NEEDS: usize = 16;
+/// Reconnect requests of servers that are obeyed at once in a row; more of them are failures.
+pub const RECONNECTS: usize = 3;
 /// Relays a stream may have come through before it is taken for a circle.
 pub const HOPS: usize = 8;
 
@@ -60,6 +67,10 @@ pub const DESTINATION_LAG: Duration = Duration::from_secs(5);
 pub const DESTINATION_JOIN: Duration = Duration::from_secs(2);
 /// A reader waits this much media time for a key frame, then starts without one (intra refresh never sends another).
 pub const KEY_FRAME_WAIT: Duration = Duration::from_secs(10);
+/// A server that asks for a reconnect is sent to until a key frame has come, but no longer than this.
+pub const RECONNECT_WAIT: Duration = Duration::from_secs(5);
+/// Media that needs a sequence header and has none for this long of media time is worth a warning.
+pub const HEADER_WAIT: Duration = Duration::from_secs(5);
 /// A recording is written to disk at least this often; what a crash can lose.
 pub const RECORDING_FLUSH: Duration = Duration::from_secs(1);
 /// Bytes a recording gathers before it writes them.

@@ -42,6 +42,9 @@ pub async fn serve<S: Stream>(asked: Asked<S>, house: &House) -> Result<(), Erro
         () = house.stop.cancelled() => Ok(()),
         () = drained => Ok(()),
     };
+    if house.stop.is_cancelled() {
+        connection.session.ask_to_reconnect();
+    }
     connection.session.end_of_stream();
     connection.close().await;
     debug!(%stream, %peer, "playing stopped");

@@ -7,6 +7,7 @@
 
 pub mod aggregate;
 pub mod amf0;
+pub mod capabilities;
 pub mod chunk;
 pub mod client;
 pub mod command;
@@ -21,6 +22,7 @@ pub mod session;
 pub mod timestamp;
 pub mod url;
 
+pub use capabilities::Capabilities;
 pub use client::ClientSession;
 pub use error::Error;
 pub use message::{Message, Payload};

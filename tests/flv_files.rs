@@ -181,7 +181,9 @@ async fn interop_65_and_interop_76_one_who_comes_late_has_every_codecs_headers_b
 /// The preamble at the end of a file, sorted: of each kind of header the last one. FLAC's is written again when all is known.
 fn in_force(tags: &[Tag]) -> Vec<&[u8]> {
     let headers = tags.iter().filter(|tag| !is_frame(tag) && tag.kind != Kind::Data);
-    let place = |tag: &Tag| (tag.kind, format!("{:?}", role(tag)), flv::classify(tag.kind, &tag.payload).track);
+    let place = |tag: &Tag| {
+        (tag.kind, format!("{:?}", role(tag)), format!("{:?}", flv::classify(tag.kind, &tag.payload).tracks))
+    };
     let last: BTreeMap<_, _> = headers.map(|tag| (place(tag), &tag.payload[..])).collect();
     let mut last: Vec<_> = last.into_values().collect();
     last.sort();

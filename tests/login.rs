@@ -9,9 +9,10 @@ use std::sync::{Arc, Mutex};
 use base64::prelude::{BASE64_STANDARD, Engine};
 use bytes::BytesMut;
 use md5::{Digest, Md5};
-use rtmp_relay::destination::{Board, Class, Destination, Error, Place, State, Template};
+use rtmp_relay::destination::{Approach, Board, Class, Destination, Error, Place, State, Template};
 use rtmp_relay::net::tcp::Tcp;
 use rtmp_relay::rtmp::amf0::Amf0;
+use rtmp_relay::rtmp::capabilities::Announce;
 use rtmp_relay::rtmp::chunk::{DEFAULT_SIZE, INITIAL_SIZE, Reader};
 use rtmp_relay::rtmp::command::{Command, Status, code};
 use rtmp_relay::stream::{Join, Log, Name};
@@ -90,7 +91,11 @@ impl Gate {
     }
 
     async fn refuses(&self, who: &str) -> Error {
-        self.destination(who, &Board::default()).connect().await.map(|_| ()).unwrap_err()
+        self.destination(who, &Board::default())
+            .connect(&mut Approach::new(Announce::Forwarding))
+            .await
+            .map(|_| ())
+            .unwrap_err()
     }
 }
 
@@ -185,7 +190,8 @@ async fn a_destination_tells_its_user_name_and_password_in_three_connections_of_
     for method in [Method::Adobe, Method::AdobeWithOpaque, Method::Limelight] {
         let gate = Gate::open(method).await;
         let board = Board::default();
-        let (_connection, stream) = gate.destination("alice:s3cret@", &board).connect().await.unwrap();
+        let (_connection, stream) =
+            gate.destination("alice:s3cret@", &board).connect(&mut Approach::new(Announce::Forwarding)).await.unwrap();
         assert_eq!(stream, 1);
         let apps = gate.apps();
         assert_eq!((apps.len(), apps[0].as_str()), (3, "myapp"), "{method:?}");

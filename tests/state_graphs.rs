@@ -273,6 +273,9 @@ impl<const PUBLISHES: bool> Machine for Client<PUBLISHES> {
                     came.push(format!("refused {phase}: {:?}", status.code));
                 }
                 Output::Event(client::Event::Ended(status)) => came.push(format!("ended: {:?}", status.code)),
+                Output::Event(client::Event::Reconnect(to)) => {
+                    came.push(format!("is sent elsewhere: {:?}", to.map(|url| url.tc_url())));
+                }
                 Output::Event(client::Event::Message(message)) => came.push(format!("hands on {}", in_short(&message))),
             }
         }

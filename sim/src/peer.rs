@@ -67,7 +67,7 @@ impl Client {
             match timeout(PATIENCE, client.event()).await?? {
                 Event::Started(stream) => return Ok((client, stream)),
                 Event::Refused(phase, status) => Err(format!("refused {phase}: {}", status.code))?,
-                Event::Ended(_) | Event::Message(_) => {}
+                Event::Reconnect(_) | Event::Ended(_) | Event::Message(_) => {}
             }
         }
     }

@@ -16,6 +16,7 @@ use crate::limits::STEP;
 use crate::net::connection::{self, NoSource};
 use crate::net::tcp::Tcp;
 use crate::net::{Connection, Network};
+use crate::rtmp::capabilities::Announce;
 use crate::rtmp::chunk::DEFAULT_SIZE;
 use crate::rtmp::client::{ClientSession, Event, Target};
 use crate::rtmp::login::Login;
@@ -66,7 +67,7 @@ async fn connect(url: Url, name: Secret) -> Result<Playing> {
                 let refused = || format!("refused {phase}: {:?}", status.code);
                 next = again.with_context(|| format!("refused {phase}"))?.with_context(refused)?;
             }
-            Event::Started(_) | Event::Ended(_) | Event::Message(_) => return Ok(connection),
+            Event::Started(_) | Event::Ended(_) | Event::Message(_) | Event::Reconnect(_) => return Ok(connection),
         }
     }
 }
@@ -80,7 +81,7 @@ async fn open(url: Url, name: Secret) -> Result<Playing> {
         }
     }
     let target = Target { role: Part::Play, url, name, agent: AGENT.to_owned(), chunk_size: DEFAULT_SIZE };
-    let session = ClientSession::new(target, &handshake::random(fastrand::u64(..)));
+    let session = ClientSession::new(target, &handshake::random(fastrand::u64(..))).announcing(Announce::Forwarding);
     Ok(Connection::new(stream.context("cannot connect")?, session))
 }
 
@@ -106,7 +107,7 @@ async fn receive(connection: &mut Playing, writer: &mut Writer, limit: Option<u6
         while let Some(event) = connection.event()? {
             match event {
                 Event::Message(message) => writer.add(message),
-                Event::Started(_) | Event::Refused(..) => {}
+                Event::Started(_) | Event::Refused(..) | Event::Reconnect(_) => {}
                 Event::Ended(_) => return Ok(()),
             }
         }

@@ -9,11 +9,12 @@ use tokio_util::sync::CancellationToken;
 
 use super::Publish;
 use super::screen::Screen;
-use crate::destination::{Board, Destination, Error, Place, Template};
+use crate::destination::{Approach, Board, Destination, Error, Place, Template};
 use crate::flv::file::{Reader, Tag};
 use crate::ingest::Ingest;
 use crate::net::tcp::Tcp;
 use crate::rtmp::Message;
+use crate::rtmp::capabilities::Announce;
 use crate::rtmp::chunk::DEFAULT_SIZE;
 use crate::stream::log::Limits;
 use crate::stream::{Directory, Hops, Join, Name};
@@ -66,9 +67,10 @@ where
         random: fastrand::Rng::new(),
     };
     let said = |error: Error| anyhow!(error.explain());
+    let mut approach = Approach::new(Announce::Forwarding);
     let (connection, message_stream) = tokio::select! {
         () = stop.cancelled() => return Ok(0),
-        connected = destination.connect() => connected.map_err(said)?,
+        connected = destination.connect(&mut approach) => connected.map_err(said)?,
     };
     let published = destination.publish(connection, message_stream);
     tokio::pin!(published);

@@ -116,7 +116,11 @@ fn table(statuses: &[Status], width: usize) -> String {
     for s in statuses {
         let stream = s.stream.as_ref().map(ToString::to_string).unwrap_or_default();
         let retry = s.retry_at.map(|at| format!("again in {:.1} s: ", at.duration_since(Instant::now()).as_secs_f64()));
-        let reason = s.reason.as_deref().unwrap_or_default();
+        let mut reason = s.reason.clone().unwrap_or_default();
+        if !s.unannounced.is_empty() {
+            let and = if reason.is_empty() { "" } else { "; " };
+            reason += &format!("{and}the server did not announce {}", s.unannounced.join(", "));
+        }
         let row = format!(
             "{:name$.name$}  {:11} {:>6} {:>9} {:>8} {:>7} {:>6} {:>6}  {stream}  {}{reason}",
             s.name,
@@ -164,6 +168,17 @@ mod tests {
         ];
         assert_eq!(table(&board.statuses(), 62).lines().collect::<Vec<_>>(), expected);
         assert_eq!(table(&[], 80), "");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_row_says_what_its_server_did_not_announce() {
+        let board = Board::default();
+        board.add(0, "youtube");
+        let mut statuses = board.statuses();
+        statuses[0].unannounced = vec!["HEVC".to_owned(), "multitrack".to_owned()];
+        assert!(table(&statuses, 200).ends_with("the server did not announce HEVC, multitrack\n"));
+        statuses[0].reason = Some("nothing comes from the encoder".to_owned());
+        assert!(table(&statuses, 200).contains("nothing comes from the encoder; the server did not announce"));
     }
 
     #[test]

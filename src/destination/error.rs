@@ -11,6 +11,7 @@ use crate::net::connection;
 use crate::rtmp::command::{self, code};
 use crate::rtmp::login;
 use crate::rtmp::session::Phase;
+use crate::rtmp::url::Url;
 
 /// Why a destination is not being sent to.
 #[derive(Debug, thiserror::Error)]
@@ -33,6 +34,12 @@ pub enum Error {
     /// The server ended a stream it had accepted.
     #[error("ended by the server: {code}", code = printable(&.0.code))]
     Kicked(command::Status),
+    /// It wants us to connect again, there.
+    #[error("the server asks for a new connection again and again")]
+    Reconnect(Url),
+    /// It has sent us to where only a server of our own network may.
+    #[error("the server asks for a connection into our own network")]
+    Internal,
     /// We have a bug.
     #[error("rtmp-relay has panicked; this is a bug, please report it")]
     Panicked,
@@ -65,6 +72,7 @@ impl Error {
     pub fn class(&self) -> Class {
         match self {
             Error::Lookup(_) | Error::Connect(_) | Error::Stalled | Error::Panicked => Class::Network,
+            Error::Reconnect(_) | Error::Internal => Class::Network,
             // Most platforms say no to a key by closing, without a word.
             Error::Connection(
                 connection::Error::Closed { phase: Phase::Request }
@@ -78,6 +86,16 @@ impl Error {
             Error::Refused(Phase::Request, _) => Class::KeyRejected,
             Error::Refused(..) => Class::Refused,
         }
+    }
+
+    /// Whether our `connect` was answered with no, or with the end of the connection. Silence has other causes.
+    pub(super) fn is_about_connect(&self) -> bool {
+        use connection::Error::{Closed, Lost};
+        let phase = match self {
+            Error::Refused(phase, _) | Error::Connection(Closed { phase } | Lost { phase, .. }) => phase,
+            _ => return false,
+        };
+        *phase == Phase::Connect
     }
 
     /// The error and its causes in one line. Of a server's own words only the code is among them: descriptions repeat keys.

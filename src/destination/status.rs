@@ -43,6 +43,9 @@ pub struct Status {
     pub since: Instant,
     /// Why it stands there, where that needs a word.
     pub reason: Option<String>,
+    /// What the stream has that the server did not announce: codecs, multitrack. It is sent all the same, and many servers that
+    /// announce nothing take it; where they do not, this is why nobody sees a picture. Plain H.264 and AAC are never here.
+    pub unannounced: Vec<String>,
     /// The last error in words. It stays after a recovery.
     pub last_error: Option<String>,
     /// When the next attempt is due, if it waits for one.
@@ -80,6 +83,7 @@ impl Status {
             state: State::Waiting,
             since: now,
             reason: None,
+            unannounced: Vec::new(),
             last_error: None,
             retry_at: None,
             attempts: 0,

@@ -10,13 +10,15 @@
 use bytes::BytesMut;
 
 use super::amf0::Amf0;
+use super::capabilities::{Announce, Capabilities};
 use super::command::{Command, Status, code};
 use super::control::{self, UserControl, WINDOW};
 use super::handshake::{Handshake, Random};
 use super::server::Role;
 use super::session::{Input, Output, Phase, Session, Wire};
-use super::url::Url;
+use super::url::{self, Url};
 use super::{Error, Message, Secret};
+use crate::flv::Need;
 use crate::limits::COMMAND_BYTES;
 
 /// Transaction ids. Each call is made once, so they are fixed.
@@ -51,6 +53,10 @@ pub struct ClientSession {
     wire: Wire<Event>,
     target: Target,
     state: State,
+    /// What `connect` says of us.
+    announce: Announce,
+    /// What the server has announced, if it has.
+    server: Option<Capabilities>,
 }
 
 /// What the server has done.
@@ -62,6 +68,8 @@ pub enum Event {
     Refused(Phase, Status),
     /// It ended a stream that had started.
     Ended(Status),
+    /// It asks us to connect again, there; or to a place that we do not go to (E-RTMP v2 "Reconnect Request").
+    Reconnect(Result<Url, url::Error>),
     /// Media, data or something unknown of the stream we play.
     Message(Message),
 }
@@ -82,7 +90,18 @@ impl ClientSession {
         let (handshake, hello) = Handshake::client(random);
         let mut wire = Wire::new(handshake);
         wire.transmit(hello);
-        ClientSession { wire, target, state: State::Handshake }
+        ClientSession { wire, target, state: State::Handshake, announce: Announce::Nothing, server: None }
+    }
+
+    /// Lets `connect` say this of us. Without, it says nothing.
+    pub fn announcing(self, announce: Announce) -> Self {
+        ClientSession { announce, ..self }
+    }
+
+    /// What of this the server has not announced, in words.
+    pub fn unannounced(&self, needs: &[Need]) -> Vec<String> {
+        let takes = |need| self.server.as_ref().is_some_and(|server| server.takes(need));
+        needs.iter().filter(|need| !takes(**need)).map(Need::to_string).collect()
     }
 
     /// Ends the stream, in so many words, so that the server can tell it from a loss.
@@ -113,6 +132,7 @@ impl ClientSession {
             Role::Play => fields.extend([("flashVer", self.target.agent.as_str().into())]),
         }
         fields.extend([("swfUrl", tc_url.as_str().into()), ("tcUrl", tc_url.as_str().into())]);
+        fields.extend(self.announce.properties());
         self.send(0, &Command::new("connect", CONNECT, Amf0::object(fields), []));
         self.state = State::Connect;
     }
@@ -170,7 +190,10 @@ impl ClientSession {
     fn call(&mut self, call: &Command) -> Result<(), Error> {
         let first = call.arguments.first().unwrap_or(&Amf0::Null);
         match (&self.state, call.name.as_str()) {
-            (State::Connect, "_result") if call.transaction == CONNECT => self.create_stream(),
+            (State::Connect, "_result") if call.transaction == CONNECT => {
+                self.server = Capabilities::read([&call.object, first]);
+                self.create_stream();
+            }
             (State::Connect, "_error") if call.transaction == CONNECT => self.refused(Status::from_amf(first)),
             (State::CreateStream, "_result") if call.transaction == CREATE_STREAM => {
                 // Any id but 0, which is the connection. Servers start at 1; some tests count higher.
@@ -184,6 +207,11 @@ impl ClientSession {
             (State::Request { .. }, "_error") if call.transaction == REQUEST => self.refused(Status::from_amf(first)),
             // Some servers answer publish with a plain result.
             (&State::Request { stream }, "_result") if call.transaction == REQUEST => self.started(stream),
+            (State::Closing, "onStatus") => {}
+            (_, "onStatus") if first.get("code").and_then(Amf0::as_str) == Some(code::RECONNECT_REQUEST) => {
+                let tc_url = first.get("tcUrl").and_then(Amf0::as_str).unwrap_or_default();
+                self.wire.event(Event::Reconnect(self.target.url.moved(tc_url)));
+            }
             (_, "onStatus") => self.status(Status::from_amf(first)),
             _ => {}
         }

@@ -10,6 +10,7 @@
 use bytes::BytesMut;
 
 use super::amf0::Amf0;
+use super::capabilities::{Announce, Capabilities};
 use super::chunk::DEFAULT_SIZE;
 use super::command::{Command, Status, code};
 use super::control::{self, UserControl, WINDOW};
@@ -63,6 +64,8 @@ pub struct ServerSession {
     wire: Wire<Event>,
     state: State,
     streams: u32,
+    /// What the peer has announced, if it has.
+    peer: Option<Capabilities>,
 }
 
 /// What the peer has done.
@@ -118,7 +121,7 @@ struct Connected {
 impl ServerSession {
     /// A session before its first byte. `random` goes into S1.
     pub fn new(random: Random) -> Self {
-        ServerSession { wire: Wire::new(Handshake::server(random)), state: State::Handshake, streams: 0 }
+        ServerSession { wire: Wire::new(Handshake::server(random)), state: State::Handshake, streams: 0, peer: None }
     }
 
     /// Lets the peer do what it asked for. For a player, media may follow on the message stream returned.
@@ -149,6 +152,14 @@ impl ServerSession {
             self.status(stream, &Status::success(code::PLAY_UNPUBLISH_NOTIFY, "The publisher has left"));
         }
         self.state = State::Closing;
+    }
+
+    /// Asks a peer that can do so to connect again, to the same place (E-RTMP v2 "Reconnect Request"). To be said before a close
+    /// that is not about its stream.
+    pub fn ask_to_reconnect(&mut self) {
+        if self.peer.as_ref().is_some_and(Capabilities::reconnects) {
+            self.status(0, &Status::success(code::RECONNECT_REQUEST, "This server is about to stop"));
+        }
     }
 
     fn status(&mut self, stream: u32, status: &Status) {
@@ -247,13 +258,18 @@ impl ServerSession {
         // Before `_result`: ffmpeg sends with the size it was told by then, and with 128 if it was told none.
         self.wire.announce_chunk_size(DEFAULT_SIZE);
         let server = Amf0::object([("fmsVer", "FMS/3,5,7,7009".into()), ("capabilities", 31.0.into())]);
-        let information = Amf0::object([
+        let mut information = vec![
             ("level", "status".into()),
             ("code", code::CONNECT_SUCCESS.into()),
             ("description", "Connection succeeded.".into()),
             ("objectEncoding", 0.0.into()),
-        ]);
-        self.send(0, &Command::result(call.transaction, server, information));
+        ];
+        // Who announces nothing gets what it has always got: an old client need not like what it does not know.
+        self.peer = Capabilities::read([&call.object]);
+        if self.peer.is_some() {
+            information.extend(Announce::Reconnecting.properties());
+        }
+        self.send(0, &Command::result(call.transaction, server, Amf0::object(information)));
         self.state = State::Idle(Connected { app: text("app").into(), agent: text("flashVer") });
     }
 

@@ -46,6 +46,8 @@ pub enum Error {
     NoApp,
     #[error("it contains a space or a control character")]
     Blank,
+    #[error("it would leave TLS")]
+    Downgrade,
 }
 
 impl Url {
@@ -77,6 +79,38 @@ impl Url {
             app: app.to_owned().into(),
             name: name.map(|n| n.to_owned().into()),
         })
+    }
+
+    /// Where the server of this URL wants its client to go on (E-RTMP v2 "Reconnect Request"): `tc_url` names server and
+    /// application, `//host/app` keeps the scheme, `/app` the server too, and nothing at all everything. The stream keeps its name,
+    /// which is mostly a key: from a server behind TLS it goes to none without.
+    pub fn moved(&self, tc_url: &str) -> Result<Url, Error> {
+        let scheme = self.authority.split("://").next().unwrap_or_default();
+        let absolute = match tc_url {
+            "" => return Ok(self.clone()),
+            rest if rest.starts_with("//") => format!("{scheme}:{rest}"),
+            app if app.starts_with('/') => format!("{}{app}", self.authority),
+            absolute => absolute.to_owned(),
+        };
+        let secure = |scheme: &str| scheme.eq_ignore_ascii_case("rtmps");
+        if secure(scheme) && !absolute.split_once("://").is_some_and(|(scheme, _)| secure(scheme)) {
+            return Err(Error::Downgrade);
+        }
+        let url = match Url::parse(&absolute) {
+            Err(Error::NoApp) => Url::parse(&format!("{}/{}", absolute.trim_end_matches('/'), self.app.expose()))?,
+            parsed => parsed?,
+        };
+        if url.credentials.is_some() {
+            return Err(Error::UserInfo);
+        }
+        // Who we are is between us and the host that we were configured for.
+        let credentials = self.credentials.clone().filter(|_| url.host == self.host);
+        // All of the path is the application: a tcUrl has no name in it.
+        let app = match &url.name {
+            Some(name) => format!("{}/{}", url.app.expose(), name.expose()).into(),
+            None => url.app,
+        };
+        Ok(Url { host: url.host, port: url.port, authority: url.authority, app, credentials, ..self.clone() })
     }
 
     /// The `tcUrl` of `connect` (§7.2.1.1).
@@ -269,6 +303,48 @@ mod tests {
         }
         let url = Url::parse("rtmp://h:1/CANARY/CANARY?CANARY").expect("a URL");
         assert_eq!(format!("{url} {url:?}"), "rtmp://h:1 rtmp://h:1");
+    }
+
+    #[test]
+    fn a_server_may_send_its_client_elsewhere() {
+        let home = Url::parse("rtmp://h:1936/live/inst/KEY").expect("a URL");
+        for (tc_url, moved) in [
+            ("", Ok("rtmp://h:1936/live/inst")),
+            ("rtmp://other/app", Ok("rtmp://other/app")),
+            ("rtmp://other:1/app/inst?a=b", Ok("rtmp://other:1/app/inst?a=b")),
+            ("rtmp://[::1]:1/app/", Ok("rtmp://[::1]:1/app")),
+            ("rtmp://other", Ok("rtmp://other/live/inst")),
+            ("//other/app", Ok("rtmp://other/app")),
+            ("/app/x", Ok("rtmp://h:1936/app/x")),
+            ("app", Err(Error::NoScheme)),
+            ("rtmps://other/app", Err(Error::Scheme("rtmps"))),
+            ("http://other/app", Err(Error::NoScheme)),
+            ("rtmp://u:p@other/app", Err(Error::UserInfo)),
+            ("rtmp://other/a b", Err(Error::Blank)),
+        ] {
+            let to = home.moved(tc_url);
+            assert_eq!(to.as_ref().map(Url::tc_url), moved.as_ref().map(|to| (*to).to_owned()), "{tc_url}");
+            assert!(to.is_ok_and(|to| to.name == home.name) || moved.is_err(), "{tc_url}");
+        }
+    }
+
+    #[test]
+    fn a_password_goes_to_no_other_host() {
+        let home = Url::parse("rtmp://bob:secret@h/live/KEY").expect("a URL");
+        let knows = |tc_url| home.moved(tc_url).expect("a place").credentials.is_some();
+        assert!(knows("rtmp://h:1936/app") && knows("/app") && !knows("rtmp://other/app") && !knows("//h.example/app"));
+    }
+
+    #[test]
+    fn a_key_that_went_through_tls_never_goes_without() {
+        let home = Url { authority: "rtmps://h".to_owned(), ..Url::parse("rtmp://h/live/KEY").expect("a URL") };
+        for tc_url in ["rtmp://h/live", "RTMP://other/live", "rtmp", "live", "rtmpt://h/live"] {
+            assert_eq!(home.moved(tc_url), Err(Error::Downgrade), "{tc_url}");
+        }
+        // These stay with TLS, which is another question.
+        for tc_url in ["rtmps://other/live", "//other/live", "/live"] {
+            assert_ne!(home.moved(tc_url), Err(Error::Downgrade), "{tc_url}");
+        }
     }
 
     #[test]

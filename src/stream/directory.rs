@@ -22,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::log::Limits;
 use super::{Frame, Hops, Log, Preamble};
-use crate::flv::{Kind, Role};
+use crate::flv::{Kind, Need, Tag};
 use crate::limits::{STREAM_NAME_BYTES, TAKEOVER};
 
 /// A stream's name: application and name, without query, as in `live/show`.
@@ -247,8 +247,15 @@ impl Publication {
     }
 
     /// Puts a header, configuration or metadata in force.
-    pub fn put(&mut self, kind: Kind, role: Role, track: u8, payload: Bytes) {
-        if let Some(preamble) = self.preamble.with(kind, role, track, payload) {
+    pub fn put(&mut self, kind: Kind, tag: &Tag, payload: Bytes) {
+        if let Some(preamble) = self.preamble.with(kind, tag, payload) {
+            self.preamble = Arc::new(preamble);
+        }
+    }
+
+    /// Notes what the stream asks of its receivers.
+    pub fn need(&mut self, need: Need) {
+        if let Some(preamble) = self.preamble.needing(need) {
             self.preamble = Arc::new(preamble);
         }
     }

@@ -17,8 +17,11 @@ use rtmp_relay::rtmp::{chunk, url::Url};
 /// Replies may be longer than what they answer, but not without bound: so many times, and so much at the beginning.
 const REPLIES: (usize, usize) = (64, 16_384);
 
+/// Takes any bytes, and panics if something is not so.
+pub type Fuzzed = fn(&[u8]);
+
 /// All of them, by name.
-pub const ALL: [(&str, fn(&[u8])); 6] = [
+pub const ALL: [(&str, Fuzzed); 6] = [
     ("handshake", handshake),
     ("chunks", chunks),
     ("amf0", amf0),

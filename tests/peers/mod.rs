@@ -17,6 +17,7 @@ use rtmp_relay::net::connection::{Error, NoSource};
 use rtmp_relay::net::tcp::Tcp;
 use rtmp_relay::net::{Connection, Filled, Source};
 use rtmp_relay::relay::Relay;
+use rtmp_relay::rtmp::capabilities::Announce;
 use rtmp_relay::rtmp::chunk::DEFAULT_SIZE;
 use rtmp_relay::rtmp::chunk::writer::{self, Header, Lane};
 use rtmp_relay::rtmp::client::{ClientSession, Event, Target};
@@ -75,7 +76,7 @@ fn client(role: Role, url: &str) -> ClientSession {
     let mut url = Url::parse(url).unwrap();
     let name = url.name.take().unwrap();
     let target = Target { role, url, name, agent: "test".to_owned(), chunk_size: DEFAULT_SIZE };
-    ClientSession::new(target, &handshake::random(7))
+    ClientSession::new(target, &handshake::random(7)).announcing(Announce::Reconnecting)
 }
 
 /// A connection that is about to ask `server` for `name`.
@@ -93,7 +94,7 @@ pub async fn answer<M: Source>(connection: &mut Connection<TcpStream, ClientSess
                 match event {
                     Event::Started(stream) => return Ok(stream),
                     Event::Refused(_, status) => return Err(status.code),
-                    Event::Ended(_) | Event::Message(_) => {}
+                    Event::Reconnect(_) | Event::Ended(_) | Event::Message(_) => {}
                 }
             }
             connection.receive().await.map_err(|e| e.to_string())?;
@@ -153,6 +154,8 @@ pub fn video(key: bool, number: usize) -> Vec<u8> {
 
 /// Plays and keeps what it gets.
 pub struct Player {
+    /// Where the server has asked it to connect again.
+    pub asked: Option<Url>,
     connection: Connection<TcpStream, ClientSession, NoSource>,
 }
 
@@ -160,7 +163,7 @@ impl Player {
     pub async fn play(server: SocketAddr, name: &str) -> Player {
         let mut connection = connect(Role::Play, server, name).await;
         answer(&mut connection).await.unwrap();
-        Player { connection }
+        Player { asked: None, connection }
     }
 
     /// The next message; `None` once the stream has ended.
@@ -171,6 +174,7 @@ impl Player {
                     match event {
                         Event::Message(message) => return Some(message),
                         Event::Ended(_) => return None,
+                        Event::Reconnect(to) => self.asked = to.ok(),
                         Event::Started(_) | Event::Refused(..) => {}
                     }
                 }

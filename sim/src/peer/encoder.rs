@@ -28,6 +28,8 @@ pub enum Act {
     Wait(Duration),
     /// Puts this much between key frames from the next connection on, instead of 2 s.
     KeyEvery(Duration),
+    /// Sends HEVC by its FourCC from the next connection on, instead of H.264.
+    Hevc,
 }
 
 /// An encoder: what it does, and what it has sent.
@@ -52,17 +54,12 @@ impl Encoder {
     pub(crate) async fn run(self) -> turmoil::Result {
         let mut publishing = None;
         let mut session = self.number;
-        let mut key_every = Duration::from_secs(2);
+        let mut picture = Picture::default();
         for act in &self.acts {
             match *act {
                 Act::Publish(time) => {
                     if publishing.is_none() {
-                        publishing = self
-                            .begin(Show::new(
-                                session,
-                                Picture { gop: 30 * key_every.as_secs() as u32, ..Picture::default() },
-                            ))
-                            .await;
+                        publishing = self.begin(Show::new(session, picture)).await;
                         session += 1;
                     }
                     let Some(begun) = &mut publishing else { continue };
@@ -82,7 +79,8 @@ impl Encoder {
                     }
                 }
                 Act::Wait(time) => sleep(time).await,
-                Act::KeyEvery(time) => key_every = time,
+                Act::KeyEvery(time) => picture.gop = 30 * time.as_secs() as u32,
+                Act::Hevc => picture.hevc = true,
             }
         }
         // A host that returns is deaf to its peers' last words.

@@ -33,12 +33,12 @@ impl Media {
 
     /// Whether it is metadata or a sequence header.
     pub fn is_preamble(&self) -> bool {
-        self.kind == Kind::Data || self.payload.get(1) == Some(&0)
+        self.kind == Kind::Data || self.payload.get(1) == Some(&0) || self.payload.starts_with(b"\x90hvc1")
     }
 
     /// Whether it is a key frame.
     pub fn is_key(&self) -> bool {
-        self.kind == Kind::Video && self.payload.starts_with(b"\x17\x01")
+        self.kind == Kind::Video && (self.payload.starts_with(b"\x17\x01") || self.payload.starts_with(b"\x93hvc1"))
     }
 }
 

@@ -39,7 +39,7 @@ impl Player {
                     note(&self.trace, &mut self.tape.borrow_mut(), message.type_id, message.timestamp, &message.payload)
                 }
                 Event::Ended(status) | Event::Refused(_, status) => return Ok(status.code),
-                Event::Started(_) => {}
+                Event::Started(_) | Event::Reconnect(_) => {}
             }
         }
     }

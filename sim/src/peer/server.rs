@@ -48,6 +48,14 @@ pub enum Answer {
     Reset(usize),
     /// Ends the stream in so many words, this long after it began, and leaves the connection to the client.
     Kick(Duration),
+    /// Takes the stream, and this long after it began asks for a new connection, to this `tcUrl`; nothing is the same place.
+    Move(Duration, &'static str),
+    /// Answers this command with a request for a new connection, to this `tcUrl`.
+    Divert(&'static str, &'static str),
+    /// Takes the stream, and has announced this codec and no other.
+    Announce(&'static str),
+    /// Ends a connection whose `connect` has this property.
+    Dislike(&'static str),
     /// Answers this command with bytes that mean nothing; `""` is the handshake.
     Garbage(&'static str),
     /// Takes the stream, and answers in chunks of this size.
@@ -138,6 +146,11 @@ impl Visit {
             while let Some(Said { time, type_id, payload }) = self.decoder.message(&mut self.input)? {
                 if type_id == COMMAND {
                     let (name, transaction) = decoder::command(&payload)?;
+                    if let Answer::Dislike(property) = self.answer
+                        && payload.windows(property.len()).any(|bytes| bytes == property.as_bytes())
+                    {
+                        Err(format!("it does not like {property}"))?;
+                    }
                     self.command(&name, transaction).await?;
                 } else {
                     let trace = self.server.trace.clone();
@@ -150,6 +163,13 @@ impl Visit {
                 self.answer = Answer::Accept;
                 let kick = Status::success(code::UNPUBLISH_SUCCESS, "").command();
                 self.stream.write_all(&kick.message(1, chunk::INITIAL_SIZE)).await?;
+            }
+            if let Answer::Move(after, to) = self.answer
+                && self.since().is_some_and(|since| since >= after)
+            {
+                self.answer = Answer::Accept;
+                info!("asks for a new connection");
+                self.stream.write_all(&reconnect_request(to)).await?;
             }
             if !self.read().await? {
                 return Ok(());
@@ -233,11 +253,15 @@ impl Visit {
                 self.stream.write_all(&[0x55; 300]).await?;
                 return Ok(());
             }
+            Answer::Divert(diverted, to) if diverted == name => {
+                self.stream.write_all(&reconnect_request(to)).await?;
+                return Ok(());
+            }
             Answer::Refuse(refused, code) if refused == name => Some(Status::error(code, "")),
             _ => None,
         };
         let reply = match (name, status) {
-            ("connect", None) => Command::result(transaction, Amf0::Null, Amf0::Null),
+            ("connect", None) => Command::result(transaction, Amf0::Null, self.announcement()),
             ("connect", Some(status)) => Command::new("_error", transaction, Amf0::Null, [status.to_amf()]),
             ("createStream", _) => Command::result(transaction, Amf0::Null, Amf0::Number(1.0)),
             ("publish", Some(status)) => status.command(),
@@ -263,9 +287,26 @@ impl Visit {
         Ok(())
     }
 
+    /// The information object of its answer to `connect` (E-RTMP v2 "Enhancing NetConnection connect Command").
+    fn announcement(&self) -> Amf0 {
+        match self.answer {
+            Answer::Announce(codec) => Amf0::object([("fourCcList", Amf0::StrictArray(vec![codec.into()]))]),
+            _ => Amf0::Null,
+        }
+    }
+
     fn session<T>(&self, look: impl FnOnce(&mut Session) -> T) -> T {
         look(&mut self.server.sessions.borrow_mut()[self.number])
     }
+}
+
+/// E-RTMP v2 "Reconnect Request".
+fn reconnect_request(to: &str) -> bytes::Bytes {
+    let code = ("code", "NetConnection.Connect.ReconnectRequest".into());
+    let mut information = vec![("level", "status".into()), code];
+    information.extend((!to.is_empty()).then(|| ("tcUrl", to.into())));
+    let request = Command::new("onStatus", 0.0, Amf0::Null, [Amf0::object(information)]);
+    request.message(0, chunk::INITIAL_SIZE)
 }
 
 /// Also when the server crashes.

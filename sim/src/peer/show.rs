@@ -22,12 +22,23 @@ pub(crate) struct Picture {
     pub(crate) samples: u32,
     /// Its clock at the beginning, in milliseconds. It wraps.
     pub(crate) clock: u32,
+    /// HEVC by its FourCC (E-RTMP "Enhanced Video"), else H.264.
+    pub(crate) hevc: bool,
 }
 
 /// More than one chunk in every third key frame.
 impl Default for Picture {
     fn default() -> Self {
-        Picture { gop: 60, rate: 30, key: [64_000, 16_000], inter: 1_200, sound: 150, samples: 1_024, clock: 0 }
+        Picture {
+            gop: 60,
+            rate: 30,
+            key: [64_000, 16_000],
+            inter: 1_200,
+            sound: 150,
+            samples: 1_024,
+            clock: 0,
+            hevc: false,
+        }
     }
 }
 
@@ -50,7 +61,8 @@ impl Show {
             Amf0::object([("width", Amf0::Number(1280.0)), ("height", Amf0::Number(720.0))]).write(&mut out);
             out.to_vec()
         };
-        let video = [b"\x17\x00\x00\x00\x00\x01\x64\x00\x1f\xff\xe1\x00\x02\x67", &[session][..]].concat();
+        let head = if picture.hevc { b"\x90hvc1" } else { b"\x17\x00\x00\x00\x00" };
+        let video = [head, &b"\x01\x64\x00\x1f\xff\xe1\x00\x02\x67"[..], &[session]].concat();
         let audio = b"\xaf\x00\x11\x90".to_vec();
         let start = [(Kind::Data, metadata), (Kind::Video, video), (Kind::Audio, audio)];
         let start = start.into_iter().map(|(kind, payload)| (picture.clock, kind, payload)).collect();
@@ -71,7 +83,7 @@ impl Iterator for Show {
         if let Some(message) = self.start.pop_front() {
             return Some(message);
         }
-        let Picture { gop, rate, key, inter, sound, samples, clock } = self.picture;
+        let Picture { gop, rate, key, inter, sound, samples, clock, hevc } = self.picture;
         let (video_time, audio_time) = (self.video * 1000 / rate, self.audio * samples / 48);
         if audio_time < video_time {
             self.audio += 1;
@@ -80,9 +92,11 @@ impl Iterator for Show {
         }
         self.video += 1;
         let number = self.video - 1;
+        let [key_head, inter_head] =
+            if hevc { [b"\x93hvc1", b"\xa3hvc1"] } else { [b"\x17\x01\x00\x00\x00", b"\x27\x01\x00\x00\x00"] };
         let payload = match (number.is_multiple_of(gop), number.is_multiple_of(3 * gop)) {
-            (true, third) => self.payload(b"\x17\x01\x00\x00\x00", number, key[usize::from(!third)]),
-            (false, _) => self.payload(b"\x27\x01\x00\x00\x00", number, inter),
+            (true, third) => self.payload(key_head, number, key[usize::from(!third)]),
+            (false, _) => self.payload(inter_head, number, inter),
         };
         Some((clock.wrapping_add(video_time), Kind::Video, payload))
     }

@@ -236,6 +236,7 @@ impl Plan {
                 1 => (1 << 31) - random.u32(3_000..30_000),
                 _ => 0,
             },
+            hevc: false,
         };
         let plan = Plan {
             seed,

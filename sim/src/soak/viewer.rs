@@ -57,7 +57,7 @@ impl Viewer {
                     note(&self.trace, tape, message.type_id, message.timestamp, &message.payload);
                 }
                 Event::Ended(status) | Event::Refused(_, status) => return Ok(status.code),
-                Event::Started(_) => {}
+                Event::Started(_) | Event::Reconnect(_) => {}
             }
         }
     }
