@@ -55,3 +55,11 @@ fn every_law_has_a_sentence_of_its_own() {
     sentences.dedup();
     assert_eq!(sentences.len(), Law::ALL.len());
 }
+
+/// A log of 60,000 bytes, a GOP of five seconds, and an encoder whose link lets go of as much at once: what does not fit is left
+/// out, and no law says otherwise.
+#[test]
+fn a_burst_longer_than_the_log_is_no_fault_of_a_readers() {
+    holds(3161);
+    holds(3744);
+}
