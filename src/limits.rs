@@ -18,6 +18,12 @@ pub const CHUNK_STREAMS: usize = 64;
 pub const PARTIAL_BYTES: usize = 24 << 20;
 /// The largest command or data payload that is looked into (RTMP 1.0 §7); longer data is passed on unread.
 pub const COMMAND_BYTES: usize = 64 << 10;
+/// Chunk sizes that may be asked for towards destinations, in bytes.
+pub const CHUNK_SIZES: std::ops::RangeInclusive<usize> = 128..=65_536;
+/// The longest stream key that is taken from a file or a command.
+pub const KEY_BYTES: usize = 4096;
+/// The largest configuration file that is read.
+pub const CONFIG_BYTES: u64 = 1 << 20;
 /// The longest stream name (app and name together) that is served.
 pub const STREAM_NAME_BYTES: usize = 512;
 /// Bytes of replies that may wait for a peer that does not read them.

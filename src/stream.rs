@@ -12,9 +12,11 @@ pub mod directory;
 pub mod frame;
 pub mod hops;
 pub mod log;
+pub mod pattern;
 
 pub use cursor::{Cursor, Join};
 pub use directory::{Directory, Name, Publication};
 pub use frame::{Frame, Preamble};
 pub use hops::Hops;
 pub use log::Log;
+pub use pattern::Pattern;
