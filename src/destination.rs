@@ -16,17 +16,20 @@ use std::task::Poll;
 use std::time::Duration;
 
 use tokio::time::{Instant, interval, sleep, timeout, timeout_at};
+use tokio_util::sync::CancellationToken;
 use tracing::field::display;
 use tracing::{info, warn};
 
 pub mod approach;
+pub mod board;
 pub mod error;
 pub mod status;
 pub mod target;
 
 pub use approach::Approach;
+pub use board::{Board, Row};
 pub use error::{Class, Error};
-pub use status::{Board, Row, State, Status};
+pub use status::{State, Status};
 pub use target::Template;
 
 use crate::backoff::Backoff;
@@ -71,6 +74,8 @@ pub struct Destination<N> {
     pub agent: String,
     /// The stream.
     pub log: Arc<Log>,
+    /// Nothing is to be sent there any more: it says goodbye and leaves.
+    pub stop: CancellationToken,
     /// Where in it a session starts, and how far it may fall behind.
     pub join: Join,
     /// The place at the server. Whoever is there holds it until the server has been left.
@@ -93,12 +98,19 @@ impl<N: Network> Destination<N> {
     pub async fn run(mut self) {
         let mut backoff = Backoff::new(self.random.fork());
         let mut approach = Approach::new(Announce::Reconnecting);
-        let log = self.log.clone();
+        let (log, stop) = (self.log.clone(), self.stop.clone());
+        let over = async || {
+            tokio::select! {
+                biased;
+                () = log.ended() => {}
+                () = stop.cancelled() => {}
+            }
+        };
         let place = if mutant!(TwoAtOnce) { Place::default() } else { self.place.clone() };
         // Until the session before it has ended, the row says how that one fares.
         let _held = tokio::select! {
             biased;
-            () = log.ended() => return,
+            () = over() => return,
             held = place.lock() => held,
         };
         let mut said = String::new();
@@ -110,7 +122,7 @@ impl<N: Network> Destination<N> {
             // Until it is live, the end of the stream ends an attempt at once; from then on the feed tells it.
             let connected = tokio::select! {
                 biased;
-                () = log.ended() => return,
+                () = over() => return,
                 connected = caught(self.connect(&mut approach)) => connected,
             };
             let ended = match connected {
@@ -148,7 +160,7 @@ impl<N: Network> Destination<N> {
             self.row.update(|s| s.failed(class.state(), text, wait));
             tokio::select! {
                 biased;
-                () = log.ended() => return,
+                () = over() => return,
                 () = sleep(wait) => {}
             }
         }
@@ -267,7 +279,7 @@ impl<N: Network> Destination<N> {
         let mut declined = false;
         let mut tick = interval(TICK);
         let mut last = (connection.sent(), Instant::now());
-        let log = self.log.clone();
+        let (log, stop) = (self.log.clone(), self.stop.clone());
         let over = async {
             log.ended().await;
             sleep(DRAIN).await;
@@ -297,6 +309,7 @@ impl<N: Network> Destination<N> {
                     Received::Drained => return Ok(()),
                 },
                 () = &mut over => return Ok(()),
+                () = stop.cancelled() => return Ok(()),
                 () = sleep(LOOK), if leaving.is_some() => {}
                 _ = tick.tick() => {
                     if watch.has_stalled(connection) && !mutant!(NeverStalled) {

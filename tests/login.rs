@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex};
 use base64::prelude::{BASE64_STANDARD, Engine};
 use bytes::BytesMut;
 use md5::{Digest, Md5};
+use rtmp_relay::CancellationToken;
 use rtmp_relay::destination::{Approach, Board, Class, Destination, Error, Place, State, Template};
 use rtmp_relay::net::tcp::Tcp;
 use rtmp_relay::rtmp::amf0::Amf0;
@@ -74,16 +75,17 @@ impl Gate {
     fn destination(&self, who: &str, board: &Board) -> Destination<Tcp> {
         let name = Name::new("live/show").unwrap();
         let (url, key) =
-            Template::parse(&format!("rtmp://{who}{}/myapp/key", self.address)).unwrap().resolve(&name).unwrap();
-        board.add(0, &url.host);
+            Template::parse(&format!("rtmp://{who}{}/myapp/key", self.address)).unwrap().resolve(&name, &[]).unwrap();
+        board.add(&url.host);
         Destination {
             net: Tcp,
-            row: board.claim(0, &url.host, &name),
+            row: board.claim(&url.host, &name),
             url,
             name: key,
             chunk_size: DEFAULT_SIZE,
             agent: "test".to_owned(),
             log: Arc::new(Log::new(Default::default())),
+            stop: CancellationToken::new(),
             join: Join { newest_if_within: Default::default(), lag_max: Default::default() },
             place: Place::default(),
             random: fastrand::Rng::with_seed(7),

@@ -50,18 +50,19 @@ where
     F: AsyncRead + AsyncSeek + Unpin,
 {
     let name = Name::new("live/file").context("a sound name")?;
-    let (url, key) = Template::parse(url).and_then(|t| t.resolve(&name)).context("the URL to publish to")?;
+    let (url, key) = Template::parse(url).and_then(|t| t.resolve(&name, &[])).context("the URL to publish to")?;
     let publication = Directory::new(LOG).publish(name.clone(), Hops::default())?;
     let board = Board::default();
-    board.add(0, &url.host);
+    board.add(&url.host);
     let mut destination = Destination {
         net: Tcp,
-        row: board.claim(0, &url.host, &name),
+        row: board.claim(&url.host, &name),
         url,
         name: key,
         chunk_size: DEFAULT_SIZE,
         agent: AGENT.to_owned(),
         log: publication.log().clone(),
+        stop: CancellationToken::new(),
         join: JOIN,
         place: Place::default(),
         random: fastrand::Rng::new(),

@@ -159,8 +159,8 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_row_says_where_a_destination_stands_in_one_line() {
         let board = Board::default();
-        board.add(0, "youtube");
-        board.add(1, "a.very.long.host.name.that.does.not.end.example");
+        board.add("youtube");
+        board.add("a.very.long.host.name.that.does.not.end.example");
         let expected = [
             "DESTINATION                       STATE          FOR      SENT",
             "youtube                           waiting        0 s       0 B",
@@ -173,7 +173,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_row_says_what_its_server_did_not_announce() {
         let board = Board::default();
-        board.add(0, "youtube");
+        board.add("youtube");
         let mut statuses = board.statuses();
         statuses[0].unannounced = vec!["HEVC".to_owned(), "multitrack".to_owned()];
         assert!(table(&statuses, 200).ends_with("the server did not announce HEVC, multitrack\n"));

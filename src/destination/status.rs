@@ -1,7 +1,6 @@
-//! What is known of every destination, for whoever shows it.
+//! What is known of a destination, for whoever shows it.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -12,6 +11,8 @@ use crate::stream::Name;
 /// Where a destination's life stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum State {
+    /// Switched off.
+    Disabled,
     /// No stream to send.
     Waiting,
     /// On the way to `NetStream.Publish.Start`.
@@ -75,7 +76,7 @@ pub struct Status {
 }
 
 impl Status {
-    fn new(name: &str) -> Self {
+    pub(super) fn new(name: &str) -> Self {
         let now = Instant::now();
         Status {
             name: name.to_owned(),
@@ -160,6 +161,7 @@ impl Status {
 impl fmt::Display for State {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
+            State::Disabled => "disabled",
             State::Waiting => "waiting",
             State::Connecting => "connecting",
             State::Live => "live",
@@ -169,121 +171,5 @@ impl fmt::Display for State {
             State::Blocked => "blocked",
             State::Draining => "draining",
         })
-    }
-}
-
-/// The statuses of all destinations of a relay, in the order they were given. A clone shows the same board.
-#[derive(Debug, Clone, Default)]
-pub struct Board(Arc<Mutex<Vec<Slot>>>);
-
-type Slot = (usize, Arc<Mutex<Status>>);
-
-/// One destination's place on the board. Dropped, the destination waits again; a second stream's place goes away.
-#[derive(Debug)]
-pub struct Row {
-    board: Board,
-    route: usize,
-    status: Arc<Mutex<Status>>,
-}
-
-impl Board {
-    /// Adds a destination that waits for a stream.
-    pub fn add(&self, route: usize, name: &str) {
-        self.slots().push((route, Arc::new(Mutex::new(Status::new(name)))));
-    }
-
-    /// A place for `stream` on its way to destination number `route`: the one it has while its session before this ends, else
-    /// the waiting one, or one more below it.
-    pub fn claim(&self, route: usize, name: &str, stream: &Name) -> Row {
-        let mut slots = self.slots();
-        let mut own = slots.iter().filter(|(r, _)| *r == route);
-        let knows = |status: &Mutex<Status>| lock(status).stream.as_ref() == Some(stream);
-        let same = own.clone().find(|(_, status)| knows(status) && !mutant!(ForgetsRow));
-        let status = match same.or_else(|| own.find(|(_, status)| lock(status).stream.is_none())) {
-            Some((_, status)) => status.clone(),
-            None => {
-                let at = slots.iter().rposition(|(r, _)| *r <= route).map_or(0, |at| at + 1);
-                let status = Arc::new(Mutex::new(Status::new(name)));
-                slots.insert(at, (route, status.clone()));
-                status
-            }
-        };
-        lock(&status).stream = Some(stream.clone());
-        Row { board: self.clone(), route, status }
-    }
-
-    /// What there is to know now.
-    pub fn statuses(&self) -> Vec<Status> {
-        self.slots().iter().map(|(_, status)| lock(status).clone()).collect()
-    }
-
-    fn slots(&self) -> MutexGuard<'_, Vec<Slot>> {
-        lock(&self.0)
-    }
-}
-
-impl Row {
-    /// The destination's name.
-    pub fn name(&self) -> String {
-        lock(&self.status).name.clone()
-    }
-
-    /// What it shows.
-    pub fn status(&self) -> Status {
-        lock(&self.status).clone()
-    }
-
-    pub(super) fn update(&self, change: impl FnOnce(&mut Status)) {
-        change(&mut lock(&self.status));
-    }
-
-    /// Says why nothing is tried.
-    pub fn block(&self, reason: String) {
-        self.update(|s| s.enter(State::Blocked, Some(reason)));
-    }
-}
-
-impl Drop for Row {
-    fn drop(&mut self) {
-        let mut slots = self.board.slots();
-        // The board has one, and so has this row: anybody else is the stream's next session.
-        if Arc::strong_count(&self.status) > 2 {
-            return;
-        }
-        if slots.iter().filter(|(route, _)| *route == self.route).count() > 1 {
-            slots.retain(|(_, status)| !Arc::ptr_eq(status, &self.status));
-        } else {
-            let mut status = lock(&self.status);
-            status.stream = None;
-            status.enter(State::Waiting, None);
-        }
-    }
-}
-
-/// Plain figures: a panic while they were written leaves nothing worse than a wrong one.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test(start_paused = true)]
-    async fn a_stream_that_begins_again_goes_on_in_its_row_and_another_stream_has_its_own() {
-        let board = Board::default();
-        board.add(0, "kick");
-        let (a, b) = (Name::new("live/a").expect("a name"), Name::new("live/b").expect("a name"));
-        let ending = board.claim(0, "kick", &a);
-        ending.update(|s| s.bytes = 7);
-        let next = board.claim(0, "kick", &a);
-        let other = board.claim(0, "kick", &b);
-        drop(ending);
-        let rows = |board: &Board| board.statuses().iter().map(|s| (s.stream.clone(), s.bytes)).collect::<Vec<_>>();
-        assert_eq!(rows(&board), [(Some(a.clone()), 7), (Some(b), 0)]);
-        drop(other);
-        assert_eq!(rows(&board), [(Some(a), 7)]);
-        drop(next);
-        assert_eq!(rows(&board), [(None, 7)], "it waits, and remembers");
     }
 }

@@ -6,18 +6,24 @@ use crate::rtmp::Secret;
 use crate::rtmp::url::{Error, Url};
 use crate::stream::Name;
 
-/// A destination's URL as it was given. `{app}` and `{stream}` stand for the source's; where it ends with the application,
-/// the source's stream name follows.
-#[derive(Clone)]
+/// A destination's URL as it was given, and its key if that was given beside it. `{app}` and `{stream}` stand for the source's,
+/// `{1}`, `{2}` … for what the wildcards of a pattern have found in its name. Where there is no key, in the URL or beside it,
+/// the source's stream name takes its place.
+#[derive(Clone, PartialEq, Eq)]
 pub struct Template {
-    text: Secret,
+    url: Secret,
+    key: Option<Secret>,
     /// With the places filled in by something harmless.
     example: Url,
     varies: bool,
 }
 
-const APP: &str = "{app}";
-const STREAM: &str = "{stream}";
+/// What may stand between braces.
+enum Place {
+    App,
+    Stream,
+    Capture(usize),
+}
 
 /// Host and port only: the rest may be a key, and a short password could be guessed even from a fingerprint.
 impl fmt::Debug for Template {
@@ -28,10 +34,21 @@ impl fmt::Debug for Template {
 
 impl Template {
     /// Reads a URL with places in it.
-    pub fn parse(text: &str) -> Result<Self, Error> {
-        let example = Url::parse(&fill(text, "app", "stream"))?;
-        let varies = text.contains(APP) || text.contains(STREAM) || example.name.is_none();
-        Ok(Template { text: text.to_owned().into(), example, varies })
+    pub fn parse(url: &str) -> Result<Self, Error> {
+        Template::new(url.to_owned().into(), None)
+    }
+
+    /// A URL and the key that goes with it: all of the URL's path is the application then.
+    pub fn new(url: Secret, key: Option<Secret>) -> Result<Self, Error> {
+        let harmless = |place: &Place| match place {
+            Place::App => "app".to_owned(),
+            Place::Stream => "stream".to_owned(),
+            Place::Capture(number) => number.to_string(),
+        };
+        let (example, name) = join(&url, key.as_ref(), harmless)?;
+        let varies = name.is_none() || places(url.expose()).next().is_some();
+        let varies = varies || key.as_ref().is_some_and(|key| places(key.expose()).next().is_some());
+        Ok(Template { url, key, example, varies })
     }
 
     /// Whether each stream has a place of its own there. Else there is one key, for one stream at a time.
@@ -44,35 +61,71 @@ impl Template {
         (&self.example.host, self.example.port)
     }
 
-    /// Where `stream` goes, and its name there.
-    pub fn resolve(&self, stream: &Name) -> Result<(Url, Secret), Error> {
-        let mut url = Url::parse(&fill(self.text.expose(), stream.app(), stream.stream()))?;
-        let name = url.name.take().unwrap_or_else(|| stream.stream().to_owned().into());
-        Ok((url, name))
+    /// The highest number between braces, or 0: as many wildcards its patterns have to have.
+    pub fn captures(&self) -> usize {
+        let texts = [Some(&self.url), self.key.as_ref()];
+        let numbers =
+            texts.into_iter().flatten().flat_map(|text| places(text.expose())).filter_map(
+                |(_, place, _)| match place {
+                    Place::Capture(number) => Some(number),
+                    Place::App | Place::Stream => None,
+                },
+            );
+        numbers.max().unwrap_or(0)
     }
 
-    /// Whether both are the same place, to the letter.
-    pub fn is_same(&self, other: &Template) -> bool {
-        self.text == other.text
+    /// Where `stream` goes, and its name there.
+    pub fn resolve(&self, stream: &Name, captures: &[String]) -> Result<(Url, Secret), Error> {
+        let value = |place: &Place| match place {
+            Place::App => stream.app().to_owned(),
+            Place::Stream => stream.stream().to_owned(),
+            Place::Capture(number) => captures.get(number - 1).cloned().unwrap_or_default(),
+        };
+        let (url, name) = join(&self.url, self.key.as_ref(), value)?;
+        Ok((url, name.unwrap_or_else(|| stream.stream().to_owned().into())))
     }
 }
 
-/// One pass, so that a name that looks like a place stays a name.
-fn fill(text: &str, app: &str, stream: &str) -> String {
-    let mut filled = String::new();
-    let mut rest = text;
-    while let Some(at) = rest.find('{') {
-        let (before, place) = rest.split_at(at);
-        filled.push_str(before);
-        let (value, length) = match place {
-            p if p.starts_with(APP) => (app, APP.len()),
-            p if p.starts_with(STREAM) => (stream, STREAM.len()),
-            _ => ("{", 1),
-        };
-        filled.push_str(value);
-        rest = &place[length..];
+/// The server, and the name there if there is one.
+fn join(url: &Secret, key: Option<&Secret>, value: impl Fn(&Place) -> String) -> Result<(Url, Option<Secret>), Error> {
+    let mut url = Url::parse(&fill(url.expose(), &value))?;
+    let Some(key) = key else {
+        let name = url.name.take();
+        return Ok((url, name));
+    };
+    let key = fill(key.expose(), &value);
+    if key.is_empty() || key.chars().any(|c| c.is_control() || c.is_whitespace()) {
+        return Err(Error::Blank);
     }
-    filled + rest
+    if let Some(name) = url.name.take() {
+        url.app = format!("{}/{}", url.app.expose(), name.expose()).into();
+    }
+    Ok((url, Some(key.into())))
+}
+
+/// The places of a text: where each begins and ends.
+fn places(text: &str) -> impl Iterator<Item = (usize, Place, usize)> {
+    text.match_indices('{').filter_map(|(at, _)| {
+        let length = text[at..].find('}')? + 1;
+        let place = match &text[at + 1..at + length - 1] {
+            "app" => Place::App,
+            "stream" => Place::Stream,
+            number => Place::Capture(number.parse().ok().filter(|n| (1..=9).contains(n))?),
+        };
+        Some((at, place, at + length))
+    })
+}
+
+/// One pass, so that a name that looks like a place stays a name.
+fn fill(text: &str, value: impl Fn(&Place) -> String) -> String {
+    let mut filled = String::new();
+    let mut done = 0;
+    for (from, place, to) in places(text) {
+        filled.push_str(&text[done..from]);
+        filled.push_str(&value(&place));
+        done = to;
+    }
+    filled + &text[done..]
 }
 
 #[cfg(test)]
@@ -90,18 +143,40 @@ mod tests {
             ("rtmp://{stream}.h/a/{other}", "rtmp://show.h/a", "{other}", true),
         ] {
             let template = Template::parse(text).expect(text);
-            let (url, key) = template.resolve(&stream).expect(text);
+            let (url, key) = template.resolve(&stream, &[]).expect(text);
             assert_eq!((url.tc_url().as_str(), key.expose(), template.varies()), (tc_url, name, varies), "{text}");
         }
         let odd = Name::new("live/{app}").expect("a name");
-        let (_, key) = Template::parse("rtmp://h/a").and_then(|t| t.resolve(&odd)).expect("a place");
+        let (_, key) = Template::parse("rtmp://h/a").and_then(|t| t.resolve(&odd, &[])).expect("a place");
         assert_eq!(key.expose(), "{app}");
+    }
+
+    #[test]
+    fn a_key_beside_the_url_is_the_name_whatever_is_in_it_and_takes_what_a_pattern_has_found() {
+        let stream = Name::new("live/cam-2").expect("a name");
+        let found = ["2".to_owned()];
+        for (url, key, tc_url, name, varies, captures) in [
+            ("rtmp://h/live2/", "KEY", "rtmp://h/live2", "KEY", false, 0),
+            ("rtmp://h/live2", "a/b?c=d#e%20", "rtmp://h/live2", "a/b?c=d#e%20", false, 0),
+            ("rtmp://h/app/inst", "KEY", "rtmp://h/app/inst", "KEY", false, 0),
+            ("rtmp://h/app/{1}", "K{1}{2}", "rtmp://h/app/2", "K2", true, 2),
+            ("rtmp://h/app", "{app}-{stream}-{0}{10}", "rtmp://h/app", "live-cam-2-{0}{10}", true, 0),
+        ] {
+            let template = Template::new(url.to_owned().into(), Some(key.to_owned().into())).expect(url);
+            let (url, key) = template.resolve(&stream, &found).expect(url);
+            assert_eq!((url.tc_url().as_str(), key.expose()), (tc_url, name));
+            assert_eq!((template.varies(), template.captures()), (varies, captures), "{tc_url} {name}");
+        }
+        for bad in ["", "a b", "a\n"] {
+            let made = Template::new("rtmp://h/app".to_owned().into(), Some(bad.to_owned().into()));
+            assert_eq!(made, Err(Error::Blank), "{bad:?}");
+        }
     }
 
     #[test]
     fn a_user_name_and_password_go_along_and_are_not_printed() {
         let template = Template::parse("rtmp://{app}:CANARY@h:1/live").expect("a URL");
-        let (url, _) = template.resolve(&Name::new("bob/show").expect("a name")).expect("a place");
+        let (url, _) = template.resolve(&Name::new("bob/show").expect("a name"), &[]).expect("a place");
         let credentials = url.credentials.expect("credentials");
         assert_eq!((credentials.user.expose(), credentials.password.expose()), ("bob", "CANARY"));
         assert_eq!((format!("{template:?}"), template.host()), ("rtmp://h:1".to_owned(), ("h", 1)));

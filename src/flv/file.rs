@@ -252,7 +252,7 @@ mod tests {
     fn a_payload_of_24_bits_is_the_largest() {
         let mut out = Vec::new();
         assert_eq!(write_tag(Kind::Video, 0, &vec![0; SIZE_MAX + 1], &mut out), Err(Error::TooLarge(0x0100_0000)));
-        assert_eq!(out, []);
+        assert!(out.is_empty());
         let largest = Tag { kind: Kind::Video, timestamp: 0, payload: vec![7; SIZE_MAX].into() };
         let file = written(std::slice::from_ref(&largest));
         assert_eq!(read(&file, 1 << 20), (vec![largest], Ok(())));
