@@ -1,9 +1,7 @@
 //! The command line.
 
-use std::net::SocketAddr;
+use std::io::Write;
 use std::path::PathBuf;
-use std::str::FromStr;
-use std::time::Duration;
 
 use anyhow::{Context, Result};
 use clap::{Args, Parser, Subcommand};
@@ -11,11 +9,14 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
-use crate::{config, limits};
+use crate::config::value::Time;
+use crate::config::{Settings, file};
 
+mod check;
 mod demo;
 mod play;
 mod publish;
+mod reload;
 mod screen;
 mod serve;
 
@@ -26,6 +27,14 @@ Exit codes:
   1    it failed; the reason is on the last line
   2    the command line is wrong
   130  stopped at once by a second Ctrl-C";
+
+/// What `serve` says at the end of its help.
+fn after_serve() -> String {
+    format!(
+        "Each option may be set in the environment instead: --relay-to is RTMP_RELAY_RELAY_TO, several URLs divided by spaces.\n\
+         What a flag says goes before the environment, and both before the file.\n\n{EXIT_CODES}"
+    )
+}
 
 /// File descriptors that any system gives a process, where it cannot be asked.
 const FILES: u64 = 256;
@@ -48,8 +57,14 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Take streams from encoders, serve them to players and relay them to other servers
-    #[command(after_help = EXIT_CODES)]
+    #[command(after_help = after_serve())]
     Serve(Serve),
+    /// Check a configuration file, and say which stream goes where
+    #[command(after_help = EXIT_CODES)]
+    Check(Check),
+    /// What may stand in a configuration file
+    #[command(subcommand)]
+    Config(About),
     /// Publish an FLV file to a server, in real time
     #[command(after_help = EXIT_CODES)]
     Publish(Publish),
@@ -63,34 +78,31 @@ enum Command {
 
 #[derive(Debug, Args)]
 struct Serve {
-    /// Where to listen for encoders and players; `:1935` is every address of this machine
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:1935", value_parser = config::listen)]
-    listen: SocketAddr,
-    /// Server to relay to; may be given many times. A URL that ends with the application gets the stream's name appended,
-    /// and {app} and {stream} may stand anywhere in it
-    #[arg(long, value_name = "URL")]
-    relay_to: Vec<String>,
-    /// Record every stream into an FLV file
-    #[arg(long)]
-    record_all: bool,
-    /// Folder for recordings
-    #[arg(long, value_name = "DIR", default_value = "recordings")]
-    record_dir: PathBuf,
-    /// How long to keep everything open for an encoder whose connection was lost
-    #[arg(long, value_name = "TIME", default_value = "15s")]
-    grace: Time,
-    /// Chunk size towards destinations, in bytes; 4096 for servers that dislike large ones
-    #[arg(long, value_name = "BYTES", default_value_t = 60_000, value_parser = clap::value_parser!(u32).range(128..=65_536))]
-    chunk_size: u32,
-    /// How many encoders and players may be connected at once; never more than leaves a quarter of the process's file
-    /// descriptors for destinations and recordings
-    #[arg(long, value_name = "NUMBER", default_value_t = limits::CONNECTIONS)]
-    max_connections: usize,
-    /// How many of them from one address; this machine itself is exempt
-    #[arg(long, value_name = "NUMBER", default_value_t = limits::CONNECTIONS_PER_ADDRESS)]
-    max_connections_per_address: usize,
+    /// A file with these settings and more about destinations; flags and environment go before it. It is read again when it
+    /// changes, and on SIGHUP
+    #[arg(long, short, value_name = "FILE", env = "RTMP_RELAY_CONFIG", hide_env = true)]
+    config: Option<PathBuf>,
+    #[command(flatten)]
+    settings: Settings,
     #[command(flatten)]
     log: Log,
+}
+
+#[derive(Debug, Args)]
+struct Check {
+    /// The configuration file
+    file: PathBuf,
+    /// Say where this stream would go, as in live/test; may be given many times
+    #[arg(long, value_name = "APP/NAME")]
+    stream: Vec<String>,
+}
+
+#[derive(Debug, Subcommand)]
+enum About {
+    /// A file with every key in it, explained
+    Example,
+    /// The JSON Schema of the file, for editors
+    Schema,
 }
 
 #[derive(Debug, Args)]
@@ -137,20 +149,6 @@ struct Log {
     log_level: EnvFilter,
 }
 
-/// A length of time as people write it: `500ms`, `15s`, `1m 30s`.
-#[derive(Debug, Clone, Copy)]
-struct Time(Duration);
-
-impl FromStr for Time {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let time: jiff::SignedDuration =
-            text.parse().map_err(|_| "a time looks like 500ms, 15s or 1m30s".to_owned())?;
-        time.try_into().map(Time).map_err(|_| "a time cannot be negative".to_owned())
-    }
-}
-
 impl Cli {
     /// Does what it says.
     pub async fn run(self) -> Result<()> {
@@ -164,6 +162,9 @@ impl Cli {
                 serve::run(Words::parse_from(words).serve, files, stop).await
             }
             Some(Command::Serve(serve)) => serve::run(serve, files, stop).await,
+            Some(Command::Check(check)) => check::run(check).await,
+            Some(Command::Config(About::Example)) => print(file::EXAMPLE),
+            Some(Command::Config(About::Schema)) => print(&file::schema()),
             Some(Command::Publish(publish)) => publish::run(publish, stop).await,
             Some(Command::Play(play)) => play::run(play, stop).await,
             Some(Command::Demo(demo)) => demo::run(demo, stop).await,
@@ -176,6 +177,12 @@ impl Cli {
 struct Words {
     #[command(flatten)]
     serve: Serve,
+}
+
+/// To standard output, which may be a pipe that nobody reads to its end.
+fn print(text: &str) -> Result<()> {
+    let _ = writeln!(std::io::stdout(), "{}", text.trim_end());
+    Ok(())
 }
 
 /// The first Ctrl-C or SIGTERM asks for an end, the second one is it.

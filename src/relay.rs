@@ -5,24 +5,30 @@
 //!                                    ▲ ▲
 //!    Relay::reconcile ──── destination recorder      (a task each, all of them in the relay's JoinSet)
 //! ```
+//! What should be sent where follows from the configuration and the streams there are; `reconcile` makes it so, whichever of the
+//! two has changed.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
-use crate::config::{self, Config};
+use crate::config::{Circle, Config};
 use crate::destination::{self, Board, Destination, Place, Row};
 use crate::inbound::{self, House, Visitors};
 use crate::limits::ACCEPT_REST;
 use crate::net::{Listener, Network};
+use crate::rtmp::Secret;
 use crate::rtmp::server::Role;
+use crate::rtmp::url::Url;
 use crate::stream::{Directory, Log, Name};
 use crate::{ingest, player, recorder};
 
@@ -31,6 +37,9 @@ const SHUTDOWN: Duration = Duration::from_secs(5);
 
 /// What this relay calls itself as a client. Encoders' words first: some servers look at them.
 const AGENT: &str = concat!("FMLE/3.0 (compatible; rtmp-relay/", env!("CARGO_PKG_VERSION"), "; ");
+
+/// Orders to a relay that may wait for it.
+const ORDERS: usize = 16;
 
 /// A relay that listens and does not serve yet.
 #[derive(Debug)]
@@ -43,10 +52,45 @@ pub struct Relay<N: Network> {
     board: Board,
     random: fastrand::Rng,
     tasks: JoinSet<()>,
-    /// Which stream is being sent and recorded.
-    streams: BTreeMap<Name, Assigned>,
-    /// Places at servers: by destination, and by stream where each has its own.
-    places: BTreeMap<(usize, Option<Name>), Place>,
+    /// What is sent where: by destination and stream.
+    assignments: BTreeMap<(String, Name), Assignment>,
+    recorded: BTreeMap<Name, Arc<Log>>,
+    /// Places at servers, by server and key.
+    places: BTreeMap<(Url, Secret), Place>,
+    control: Control,
+    orders: mpsc::Receiver<Order>,
+}
+
+/// Tells a running relay another configuration.
+#[derive(Debug, Clone)]
+pub struct Control(mpsc::Sender<Order>);
+
+type Order = (Box<Config>, oneshot::Sender<Result<Changes, Circle>>);
+
+/// What another configuration has changed, by names of destinations.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Changes {
+    /// New ones.
+    pub added: Vec<String>,
+    /// Those that are gone.
+    pub removed: Vec<String>,
+    /// Those with another URL, key or setting.
+    pub changed: Vec<String>,
+    /// How many go on undisturbed.
+    pub unchanged: usize,
+    /// What takes effect at the next start only.
+    pub at_restart: Vec<&'static str>,
+}
+
+/// Why a configuration is not applied. The one before it goes on.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Unapplied {
+    /// It does not fit this relay.
+    #[error(transparent)]
+    Circle(#[from] Circle),
+    /// There is no relay any more.
+    #[error("the relay has ended")]
+    Ended,
 }
 
 /// Why a relay does not start.
@@ -61,18 +105,74 @@ pub enum Error {
         #[source]
         source: io::Error,
     },
-    /// Its configuration.
+    /// A destination is this relay.
     #[error(transparent)]
-    Config(#[from] config::Error),
+    Circle(#[from] Circle),
 }
 
-/// What has been started for one stream.
+/// A stream that is meant for a destination.
 #[derive(Debug)]
-struct Assigned {
-    log: Arc<Log>,
-    /// Destinations it shares with an earlier stream, by number, with the rows that say so.
-    blocked: BTreeMap<usize, Row>,
-    sent: Vec<usize>,
+enum Assignment {
+    Sent {
+        way: Way,
+        log: Arc<Log>,
+        stop: CancellationToken,
+    },
+    /// It cannot be sent as things are; the row says why.
+    Blocked(Row),
+}
+
+/// How a stream is sent to a server. A difference here needs another session.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Way {
+    url: Url,
+    name: Secret,
+    chunk_size: usize,
+}
+
+impl Control {
+    /// Has another configuration applied. Destinations that are the same in both are not touched.
+    pub async fn apply(&self, config: Config) -> Result<Changes, Unapplied> {
+        let (answer, answered) = oneshot::channel();
+        self.0.send((Box::new(config), answer)).await.map_err(|_| Unapplied::Ended)?;
+        Ok(answered.await.map_err(|_| Unapplied::Ended)??)
+    }
+}
+
+impl Changes {
+    fn between(old: &Config, new: &Config) -> Self {
+        let mut changes = Changes::default();
+        let named = |config: &Config, name: &str| config.destinations.iter().find(|r| r.name == name).cloned();
+        for route in &new.destinations {
+            match named(old, &route.name) {
+                None => changes.added.push(route.name.clone()),
+                Some(before) if before == *route => changes.unchanged += 1,
+                Some(_) => changes.changed.push(route.name.clone()),
+            }
+        }
+        let gone = old.destinations.iter().filter(|route| named(new, &route.name).is_none());
+        changes.removed = gone.map(|route| route.name.clone()).collect();
+        changes.at_restart = [("listen", old.listen != new.listen), ("the log's limits", old.log != new.log)]
+            .into_iter()
+            .filter_map(|(what, differs)| differs.then_some(what))
+            .collect();
+        changes
+    }
+}
+
+impl fmt::Display for Changes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (what, names) in [("added", &self.added), ("removed", &self.removed), ("changed", &self.changed)] {
+            if !names.is_empty() {
+                write!(f, "{what} {}; ", names.join(", "))?;
+            }
+        }
+        write!(f, "{} destinations unchanged", self.unchanged)?;
+        for what in &self.at_restart {
+            write!(f, "; {what} changes at the next start only")?;
+        }
+        Ok(())
+    }
 }
 
 impl<N: Network> Relay<N> {
@@ -83,17 +183,31 @@ impl<N: Network> Relay<N> {
         let address = listener.local_addr().map_err(failed)?;
         config.check_circle(address)?;
         let board = Board::default();
-        for (number, route) in config.destinations.iter().enumerate() {
-            board.add(number, &route.name);
-        }
+        board.list(config.destinations.iter().map(|route| (&*route.name, route.enabled)));
         let house = House {
             directory: Directory::new(config.log),
             visitors: Visitors::new(config.visitors),
             identity: random.u64(..),
             stop: CancellationToken::new(),
         };
-        let (tasks, streams, places) = (JoinSet::new(), BTreeMap::new(), BTreeMap::new());
-        Ok(Relay { net, config, listener, address, house, board, random, tasks, streams, places })
+        let (control, orders) = mpsc::channel(ORDERS);
+        let (assignments, recorded, places) = Default::default();
+        let (tasks, control) = (JoinSet::new(), Control(control));
+        Ok(Relay {
+            net,
+            config,
+            listener,
+            address,
+            house,
+            board,
+            random,
+            tasks,
+            assignments,
+            recorded,
+            places,
+            control,
+            orders,
+        })
     }
 
     /// Where it listens.
@@ -116,6 +230,11 @@ impl<N: Network> Relay<N> {
         &self.board
     }
 
+    /// A way to tell it another configuration while it runs.
+    pub fn control(&self) -> Control {
+        self.control.clone()
+    }
+
     /// Serves until `shutdown`, then says its goodbyes.
     pub async fn run(mut self, shutdown: CancellationToken) {
         let directory = self.house.directory.clone();
@@ -127,6 +246,9 @@ impl<N: Network> Relay<N> {
                 () = shutdown.cancelled() => break,
                 Some(ended) = self.tasks.join_next() => report(ended),
                 () = directory.changed() => self.reconcile(),
+                Some((config, answer)) = self.orders.recv() => {
+                    let _ = answer.send(self.apply(*config));
+                }
                 () = sleep_until(expiry.unwrap_or_else(Instant::now)), if expiry.is_some() => {}
                 () = sleep_until(rest.unwrap_or_else(Instant::now)), if rest.is_some() => rest = None,
                 accepted = self.listener.accept(), if rest.is_none() => match accepted {
@@ -173,59 +295,100 @@ impl<N: Network> Relay<N> {
         });
     }
 
-    /// Gives every stream its destinations and recording, and takes them back from those that have ended.
+    fn apply(&mut self, config: Config) -> Result<Changes, Circle> {
+        config.check_circle(self.address)?;
+        let changes = Changes::between(&self.config, &config);
+        self.board.list(config.destinations.iter().map(|route| (&*route.name, route.enabled)));
+        self.house.visitors.limit(config.visitors);
+        self.config = config;
+        self.reconcile();
+        Ok(changes)
+    }
+
+    /// Sends every stream where it should go, and nothing anywhere else.
     fn reconcile(&mut self) {
         let live = self.house.directory.live();
-        self.streams.retain(|name, assigned| live.iter().any(|(n, log)| n == name && Arc::ptr_eq(log, &assigned.log)));
-        for (name, log) in live {
-            if !self.streams.contains_key(&name) {
-                let assigned = Assigned { log: log.clone(), blocked: BTreeMap::new(), sent: Vec::new() };
-                self.streams.insert(name.clone(), assigned);
-                self.record(&name, &log);
+        let is_live = |name: &Name, log: &Arc<Log>| live.iter().any(|(n, l)| n == name && Arc::ptr_eq(l, log));
+        self.recorded.retain(|name, log| is_live(name, log));
+        let destinations = &self.config.destinations;
+        let way = |destination: &str, stream: &Name| {
+            let route = destinations.iter().find(|route| route.name == destination && route.enabled)?;
+            route.of(stream)?.ok().map(|(url, name)| Way { url, name, chunk_size: route.chunk_size })
+        };
+        self.assignments.retain(|(destination, stream), assignment| match assignment {
+            // What is left of a stream that has ended is still sent.
+            Assignment::Sent { log, .. } if !is_live(stream, log) => false,
+            Assignment::Sent { way: present, .. } if way(destination, stream).as_ref() == Some(present) => true,
+            Assignment::Sent { stop, .. } => {
+                stop.cancel();
+                false
+            }
+            Assignment::Blocked(_) => live.iter().any(|(name, _)| name == stream) && way(destination, stream).is_some(),
+        });
+        for (name, log) in &live {
+            if !self.recorded.contains_key(name) {
+                self.recorded.insert(name.clone(), log.clone());
+                self.record(name, log);
             }
             for number in 0..self.config.destinations.len() {
-                self.assign(number, &name, &log);
+                self.assign(number, name, log);
             }
         }
     }
 
-    /// Sends a stream to a destination, unless it is sent there already or somebody else's key is in the way.
-    fn assign(&mut self, number: usize, name: &Name, log: &Arc<Log>) {
+    /// Sends a stream to a destination that it is meant for, unless it is sent there already or another one has its key.
+    fn assign(&mut self, number: usize, stream: &Name, log: &Arc<Log>) {
         let route = &self.config.destinations[number];
-        let holder =
-            self.streams.iter().find(|(_, assigned)| assigned.sent.contains(&number)).map(|(holder, _)| holder.clone());
-        let Some(assigned) = self.streams.get_mut(name).filter(|assigned| !assigned.sent.contains(&number)) else {
-            return;
+        let Some(resolved) = route.of(stream).filter(|_| route.enabled) else { return };
+        let id = (route.name.clone(), stream.clone());
+        let row = match self.assignments.remove(&id) {
+            Some(sent @ Assignment::Sent { .. }) => {
+                self.assignments.insert(id, sent);
+                return;
+            }
+            Some(Assignment::Blocked(row)) => row,
+            None => self.board.claim(&route.name, stream),
         };
-        if let Some(holder) = holder.filter(|_| !route.url.varies()) {
-            let row = assigned.blocked.entry(number).or_insert_with(|| self.board.claim(number, &route.name, name));
-            return row.block(format!("key in use by {holder}"));
-        }
-        let row = assigned.blocked.remove(&number).unwrap_or_else(|| self.board.claim(number, &route.name, name));
-        let (url, key) = match route.url.resolve(name) {
-            Ok(resolved) => resolved,
+        let chunk_size = route.chunk_size;
+        let way = match resolved {
+            Ok((url, name)) => Way { url, name, chunk_size },
             Err(error) => {
                 row.block(format!("its URL does not fit this stream: {error}"));
-                assigned.blocked.insert(number, row);
+                self.assignments.insert(id, Assignment::Blocked(row));
                 return;
             }
         };
-        assigned.sent.push(number);
+        if let Some(holder) = self.holder(&way) {
+            row.block(format!("key in use by {holder}"));
+            self.assignments.insert(id, Assignment::Blocked(row));
+            return;
+        }
         self.places.retain(|_, place| Arc::strong_count(place) > 1);
-        let place = self.places.entry((number, route.url.varies().then(|| name.clone()))).or_default().clone();
+        let place = self.places.entry((way.url.clone(), way.name.clone())).or_default().clone();
+        let stop = CancellationToken::new();
         let destination = Destination {
             net: self.net.clone(),
-            url,
-            name: key,
-            chunk_size: self.config.chunk_size,
+            url: way.url.clone(),
+            name: way.name.clone(),
+            chunk_size,
             agent: format!("{AGENT}{})", log.hops().and(self.house.identity)),
             log: log.clone(),
+            stop: stop.clone(),
             join: destination::JOIN,
             place,
             row,
             random: self.random.fork(),
         };
         self.net.spawn(&mut self.tasks, destination.run());
+        self.assignments.insert(id, Assignment::Sent { way, log: log.clone(), stop });
+    }
+
+    /// The stream that is sent to the same place already.
+    fn holder(&self, wanted: &Way) -> Option<&Name> {
+        self.assignments.iter().find_map(|((_, stream), assignment)| match assignment {
+            Assignment::Sent { way, .. } if way.url == wanted.url && way.name == wanted.name => Some(stream),
+            _ => None,
+        })
     }
 
     fn record(&mut self, name: &Name, log: &Arc<Log>) {

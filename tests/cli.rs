@@ -122,7 +122,7 @@ fn a_wrong_argument_is_named_and_said_what_is_wrong_with() {
     assert_eq!(code, Some(1));
     assert_eq!(
         text,
-        "rtmp-relay: --relay-to: destination 1 is not a URL to relay to: the application is missing: it should look like rtmp://host/app/key\n"
+        "rtmp-relay: destination 1 is not a URL to relay to: the application is missing: it should look like rtmp://host/app/key\n"
     );
     let (code, text) = said(&["serve", "--listen", "1935"]);
     assert_eq!(code, Some(2));

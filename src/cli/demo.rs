@@ -45,7 +45,7 @@ pub(super) async fn run(demo: Demo, stop: CancellationToken) -> Result<()> {
     }
     let route = |name: &str| {
         let url = Template::parse(&format!("rtmp://{}/live", servers[name].address))?;
-        anyhow::Ok(Route { name: name.to_owned(), url })
+        anyhow::Ok(Route::new(name.to_owned(), url))
     };
     let destinations = DESTINATIONS.into_iter().map(route).collect::<Result<Vec<_>>>()?;
     let first = Server::start(Config { listen: loopback(0), destinations, ..Config::default() }, &stream).await?;

@@ -1,30 +1,23 @@
 //! `serve`: a relay on real sockets.
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use super::Serve;
+use super::reload::Reload;
 use super::screen::Screen;
-use crate::config::{self, Config};
-use crate::inbound::visitors::Limits;
+use crate::config::Config;
 use crate::net::tcp::Tcp;
-use crate::relay::Relay;
+use crate::relay::{Control, Relay};
 
 /// `files` is how many file descriptors this process may have.
 pub(super) async fn run(serve: Serve, files: u64, stop: CancellationToken) -> Result<()> {
     let room = usize::try_from(files / 4 * 3).unwrap_or(usize::MAX);
-    let config = Config {
-        listen: serve.listen,
-        destinations: config::destinations(&serve.relay_to).context("--relay-to")?,
-        record_dir: serve.record_all.then_some(serve.record_dir),
-        grace: serve.grace.0,
-        chunk_size: serve.chunk_size as usize,
-        visitors: Limits { all: serve.max_connections.min(room), per_address: serve.max_connections_per_address },
-        ..Config::default()
-    };
+    let mut loaded = Config::load(serve.settings.clone(), serve.config.as_deref()).await?;
+    loaded.config.visitors.all = loaded.config.visitors.all.min(room);
     let screen = Screen::open(serve.log.log_level);
-    let relay = Relay::bind(Tcp, config, fastrand::Rng::new()).await?;
+    let relay = Relay::bind(Tcp, loaded.config.clone(), fastrand::Rng::new()).await?;
     let address = relay.address();
     // On every address: this machine's own name is the one that always works from here.
     let host =
@@ -36,10 +29,14 @@ pub(super) async fn run(serve: Serve, files: u64, stop: CancellationToken) -> Re
     if !address.ip().is_loopback() {
         warn!("anyone who can reach {address} may publish here");
     }
-    let board = relay.board().clone();
+    let (board, control) = (relay.board().clone(), relay.control());
+    let reload = async |control: Control| match &serve.config {
+        Some(path) => Reload { flags: &serve.settings, path, loaded, room }.run(control).await,
+        None => std::future::pending().await,
+    };
     tokio::select! {
-        () = relay.run(stop) => {}
-        () = screen.show(&board) => {}
+        () = relay.run(stop) => Ok(()),
+        () = screen.show(&board) => Ok(()),
+        failed = reload(control) => failed.map(|never| match never {}),
     }
-    Ok(())
 }

@@ -53,12 +53,12 @@ pub enum Ending {
 /// All of them.
 #[derive(Debug)]
 pub struct Visitors {
-    limits: Limits,
     state: Mutex<State>,
 }
 
 #[derive(Debug, Default)]
 struct State {
+    limits: Limits,
     all: usize,
     by_address: BTreeMap<IpAddr, usize>,
     endings: BTreeMap<Ending, u64>,
@@ -76,7 +76,12 @@ pub struct Pass {
 impl Visitors {
     /// Nobody, yet.
     pub fn new(limits: Limits) -> Arc<Self> {
-        Arc::new(Visitors { limits, state: Mutex::default() })
+        Arc::new(Visitors { state: Mutex::new(State { limits, ..State::default() }) })
+    }
+
+    /// Sets other limits. Those who are here stay.
+    pub fn limit(&self, limits: Limits) {
+        self.state().limits = limits;
     }
 
     /// Lets somebody in, if there is room.
@@ -84,8 +89,8 @@ impl Visitors {
         let address = network(peer.ip());
         let mut state = self.state();
         let here = state.by_address.get(&address).copied().unwrap_or(0);
-        if state.all >= self.limits.all || (here >= self.limits.per_address && !peer.ip().is_loopback()) {
-            let which = if state.all >= self.limits.all { "in all" } else { "from this address" };
+        if state.all >= state.limits.all || (here >= state.limits.per_address && !peer.ip().is_loopback()) {
+            let which = if state.all >= state.limits.all { "in all" } else { "from this address" };
             state.left(peer, Ending::TooMany, &format_args!("too many connections {which}"));
             return None;
         }

@@ -12,7 +12,7 @@ use crate::flv::Kind;
 use crate::limits::{LOG_BYTES, LOG_TIME};
 
 /// How much a log keeps: whichever is reached first.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
     /// Media time.
     pub time: Duration,

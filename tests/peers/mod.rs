@@ -43,9 +43,8 @@ pub struct Server {
 impl Server {
     /// One that relays to `destinations`, each `(name, address)`, and records to `folder`.
     pub async fn start(listen: &str, destinations: &[(&str, SocketAddr)], folder: Option<&Path>) -> Server {
-        let route = |(name, address): &(&str, SocketAddr)| Route {
-            name: (*name).to_owned(),
-            url: Template::parse(&format!("rtmp://{address}/live")).unwrap(),
+        let route = |(name, address): &(&str, SocketAddr)| {
+            Route::new((*name).to_owned(), Template::parse(&format!("rtmp://{address}/live")).unwrap())
         };
         let config = Config {
             listen: listen.parse().unwrap(),

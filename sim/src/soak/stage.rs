@@ -160,12 +160,13 @@ impl Stage {
     fn relay(&mut self) {
         let urls: Vec<String> =
             SERVERS[..self.plan.servers].iter().map(|to| format!("rtmp://{to}/{{app}}/{{stream}}")).collect();
+        let mut destinations = config::destinations(&urls).expect("URLs");
+        destinations.iter_mut().for_each(|route| route.chunk_size = self.plan.chunk_size);
         let config = Config {
             listen: config::listen(":1935").expect("an address"),
-            destinations: config::destinations(&urls).expect("URLs"),
+            destinations,
             record_dir: None,
             grace: GRACE,
-            chunk_size: self.plan.chunk_size,
             log: self.plan.log,
             ..Config::default()
         };

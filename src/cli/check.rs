@@ -1,0 +1,56 @@
+//! `check`: a configuration file, and which stream goes where.
+
+use std::fmt::Write as _;
+
+use anyhow::{Context, Result};
+
+use super::{Check, print};
+use crate::config::{Config, Settings};
+use crate::stream::Name;
+
+pub(super) async fn run(check: Check) -> Result<()> {
+    let config = Config::load(Settings::default(), Some(&check.file)).await?.config;
+    let mut text = plan(&config);
+    for stream in &check.stream {
+        let name = Name::new(stream).context("a stream is called app/name, as in live/test")?;
+        writeln!(text, "\n{name} goes to:")?;
+        text.push_str(&targets(&config, &name));
+    }
+    print(&text)
+}
+
+/// Everything that is configured, keys hidden.
+fn plan(config: &Config) -> String {
+    let mut text = format!("listens on {}\n", config.listen);
+    if config.destinations.is_empty() {
+        text.push_str("no destinations: streams are served to players here only\n");
+    }
+    for route in &config.destinations {
+        let streams: Vec<String> = route.streams.iter().map(ToString::to_string).collect();
+        let off = if route.enabled { "" } else { "   (disabled)" };
+        let _ = writeln!(text, "{} ─► {}   {:?}{off}", streams.join(", "), route.name, route.url);
+    }
+    if let Some(folder) = &config.record_dir {
+        let _ = writeln!(text, "* ─► {}   recordings", folder.display());
+    }
+    text
+}
+
+/// Where one stream goes.
+fn targets(config: &Config, name: &Name) -> String {
+    let mut text = String::new();
+    let mut taken = Vec::new();
+    for route in config.destinations.iter().filter(|route| route.enabled) {
+        let Some(resolved) = route.of(name) else { continue };
+        let _ = match resolved {
+            Ok(place) if taken.contains(&place) => writeln!(text, "  {}   blocked: the same place again", route.name),
+            Ok(place) => {
+                let written = writeln!(text, "  {}   {} key {}", route.name, place.0, place.1);
+                taken.push(place);
+                written
+            }
+            Err(error) => writeln!(text, "  {}   blocked: {error}", route.name),
+        };
+    }
+    if text.is_empty() { "  nowhere\n".to_owned() } else { text }
+}

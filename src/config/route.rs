@@ -1,0 +1,197 @@
+//! Routes: which streams go to which destination.
+
+use super::key;
+use super::problem::{At, Place, Problem, Problems};
+use super::settings;
+use super::value::Hidden;
+use crate::destination::Template;
+use crate::rtmp::Secret;
+use crate::rtmp::chunk::DEFAULT_SIZE;
+use crate::rtmp::url::{self, Url};
+use crate::stream::pattern::Captures;
+use crate::stream::{Name, Pattern};
+
+/// A destination as configured.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Route {
+    /// What it is called everywhere.
+    pub name: String,
+    /// Where it is.
+    pub url: Template,
+    /// Which streams go there.
+    pub streams: Vec<Pattern>,
+    /// The chunk size it is sent with, in bytes.
+    pub chunk_size: usize,
+    /// Whether anything is sent there.
+    pub enabled: bool,
+}
+
+impl Route {
+    /// A destination for every stream.
+    pub fn new(name: String, url: Template) -> Self {
+        Route { name, url, streams: vec![Pattern::all()], chunk_size: DEFAULT_SIZE, enabled: true }
+    }
+
+    /// Where `stream` goes there, and its name there; none if it does not go there.
+    pub fn of(&self, stream: &Name) -> Option<Result<(Url, Secret), url::Error>> {
+        let captures: Captures = self.streams.iter().find_map(|pattern| pattern.captures(stream))?;
+        Some(self.url.resolve(stream, &captures))
+    }
+}
+
+/// Reads destinations for every stream. Each is named after its host; where several share one, they are numbered.
+pub fn destinations<T: AsRef<str>>(urls: &[T]) -> Result<Vec<Route>, Problems> {
+    let mut routes = Routes::default();
+    for text in urls {
+        routes.every(text.as_ref().to_owned().into(), DEFAULT_SIZE);
+    }
+    routes.finish()
+}
+
+/// Routes while they are read, and what is wrong with them.
+#[derive(Debug, Default)]
+pub(super) struct Routes {
+    /// Each with its own name, if it was given one, and where it stands.
+    routes: Vec<(Route, Option<At<String>>, Option<Place>)>,
+    problems: Vec<Problem>,
+    /// How many have been read, sound or not.
+    read: usize,
+}
+
+impl Routes {
+    /// One more that every stream goes to.
+    pub(super) fn every(&mut self, url: Secret, chunk_size: usize) {
+        self.read += 1;
+        match Template::new(url, None) {
+            Ok(url) => self.routes.push((Route { chunk_size, ..Route::new(String::new(), url) }, None, None)),
+            Err(error) => self.problem(None, format!("destination {} is not a URL to relay to: {error}", self.read)),
+        }
+    }
+
+    /// One more, as it stands in the file.
+    pub(super) async fn read(&mut self, given: At<settings::Destination>, chunk_size: usize) {
+        self.read += 1;
+        let At { value: given, place } = given;
+        let key = match key(&given).await {
+            Ok(key) => key,
+            Err((at, error)) => return self.problem(at.or(place), error),
+        };
+        if let Err(error) = Template::new(given.url.value.0.clone(), None) {
+            return self.problem(given.url.place.or(place), format!("the url is not one to relay to: {error}"));
+        }
+        let url = match Template::new(given.url.value.0, key) {
+            Ok(url) => url,
+            Err(error) => {
+                return self.problem(given.stream_key.and_then(|key| key.place).or(place), format!("the key: {error}"));
+            }
+        };
+        for source in given.source_streams.iter().flatten() {
+            let (has, wants) = (source.value.0.wildcards(), url.captures());
+            if has < wants {
+                let what = format!("{{{wants}}} stands in url or key, but \"{}\" has {has} wildcards", source.value.0);
+                self.problem(source.place, what);
+            }
+        }
+        let streams = given.source_streams.map(|sources| sources.into_iter().map(|source| source.value.0).collect());
+        let route = Route {
+            streams: streams.unwrap_or_else(|| vec![Pattern::all()]),
+            chunk_size: given.chunk_size.map_or(chunk_size, |size| size.0),
+            enabled: given.enabled.unwrap_or(true),
+            ..Route::new(String::new(), url)
+        };
+        if let Some(name) = given.name.as_ref().filter(|name| !is_name(&name.value)) {
+            self.problem(name.place, "a name is 1 to 64 letters, digits and any of . _ -");
+        }
+        self.routes.push((route, given.name, place));
+    }
+
+    fn problem(&mut self, place: Option<Place>, what: impl std::fmt::Display) {
+        self.problems.push(Problem::at(place, what));
+    }
+
+    /// All of them, named; or all that is wrong.
+    pub(super) fn finish(mut self) -> Result<Vec<Route>, Problems> {
+        for (at, (route, _, place)) in self.routes.iter().enumerate() {
+            let same = |(other, ..): &&(Route, _, _)| other.url == route.url && other.streams == route.streams;
+            if let Some(first) = self.routes[..at].iter().position(|other| same(&other)) {
+                let what = format!("destination {} is the same as destination {}", at + 1, first + 1);
+                self.problems.push(Problem::at(*place, what));
+            }
+        }
+        let mut taken: Vec<String> = Vec::new();
+        for (_, name, _) in &self.routes {
+            let Some(name) = name else { continue };
+            if taken.contains(&name.value) {
+                self.problems.push(Problem::at(name.place, format!("the name {:?} is given twice", name.value)));
+            }
+            taken.push(name.value.clone());
+        }
+        if !self.problems.is_empty() {
+            return Err(Problems(self.problems));
+        }
+        let named = self.routes.into_iter().map(|(route, name, _)| {
+            let name = name.map_or_else(|| numbered(route.url.host().0, &mut taken), |name| name.value);
+            Route { name, ..route }
+        });
+        Ok(named.collect())
+    }
+}
+
+/// The first one is called what its host is; those after it have a number. So a destination keeps its name when another is added
+/// behind it.
+fn numbered(host: &str, taken: &mut Vec<String>) -> String {
+    let numbered = (2..).map(|n| format!("{host}-{n}"));
+    let name = std::iter::once(host.to_owned())
+        .chain(numbered)
+        .find(|name| !taken.contains(name))
+        .expect("numbers do not end");
+    taken.push(name.clone());
+    name
+}
+
+fn is_name(text: &str) -> bool {
+    (1..=64).contains(&text.len()) && text.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c))
+}
+
+/// The key given beside the URL, if one is.
+async fn key(given: &settings::Destination) -> Result<Option<Secret>, (Option<Place>, String)> {
+    let settings::Destination { stream_key, stream_key_file, stream_key_command, .. } = given;
+    match (stream_key, stream_key_file, stream_key_command) {
+        (None, None, None) => Ok(None),
+        (Some(At { value: Hidden(key), .. }), None, None) => Ok(Some(key.clone())),
+        (None, Some(file), None) => {
+            key::from_file(&file.value).await.map(Some).map_err(|error| (file.place, error.to_string()))
+        }
+        (None, None, Some(command)) => {
+            let key = key::from_command(command.value.0.expose()).await;
+            key.map(Some).map_err(|error| (command.place, error.to_string()))
+        }
+        _ => Err((None, "only one of stream_key, stream_key_file and stream_key_command can be given".to_owned())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn destinations_are_named_after_their_hosts_and_numbered_where_they_share_one() {
+        let routes =
+            destinations(&["rtmp://a.example/live/1", "rtmp://b/x/1", "rtmp://a.example/live/2"]).expect("URLs");
+        let names: Vec<&str> = routes.iter().map(|r| r.name.as_str()).collect();
+        assert_eq!(names, ["a.example", "b", "a.example-2"]);
+    }
+
+    #[test]
+    fn errors_say_which_destination_and_hide_it() {
+        let error = |urls: &[&str]| destinations(urls).expect_err("a bad URL").to_string();
+        assert_eq!(
+            error(&["rtmp://a/b/c", "CANARY"]),
+            "destination 2 is not a URL to relay to: it does not begin with rtmp://"
+        );
+        assert_eq!(
+            error(&["rtmp://a/b/c", "rtmp://a/b/d", "rtmp://a/b/c"]),
+            "destination 3 is the same as destination 1"
+        );
+    }
+}

@@ -1,0 +1,122 @@
+//! Every setting, once: as a flag, as an environment variable, and as a key of the file.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use schemars::JsonSchema;
+use serde::{Deserialize, Deserializer};
+
+use super::problem::At;
+use super::value::{ChunkSize, Hidden, Listen, Source, Time};
+
+/// What a relay is told, as far as it is told.
+#[derive(Debug, Clone, Default, PartialEq, Args, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+#[schemars(title = "rtmp-relay")]
+pub struct Settings {
+    /// Where to listen for encoders and players; `:1935` is every address of this machine [default: 127.0.0.1:1935]
+    #[arg(long, value_name = "ADDRESS", env = "RTMP_RELAY_LISTEN", hide_env = true)]
+    #[serde(deserialize_with = "given")]
+    pub listen: Option<Listen>,
+    /// Server to relay to; may be given many times. A URL that ends with the application gets the stream's name appended,
+    /// and {app} and {stream} may stand anywhere in it
+    #[arg(long, value_name = "URL", env = "RTMP_RELAY_RELAY_TO", hide_env = true, value_delimiter = ' ')]
+    #[serde(skip)]
+    #[schemars(skip)]
+    pub relay_to: Vec<Hidden>,
+    /// Where streams go
+    #[arg(skip)]
+    pub destinations: Vec<At<Destination>>,
+    /// Record every stream into an FLV file
+    #[arg(long, env = "RTMP_RELAY_RECORD_ALL", hide_env = true, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    #[serde(deserialize_with = "given")]
+    pub record_all: Option<bool>,
+    /// Folder for recordings [default: recordings]
+    #[arg(long, value_name = "DIR", env = "RTMP_RELAY_RECORD_DIR", hide_env = true)]
+    #[serde(deserialize_with = "given")]
+    pub record_dir: Option<PathBuf>,
+    /// How long to keep everything open for an encoder whose connection was lost [default: 15s]
+    #[arg(long, value_name = "TIME", env = "RTMP_RELAY_GRACE", hide_env = true)]
+    #[serde(deserialize_with = "given")]
+    pub grace: Option<Time>,
+    /// Chunk size towards destinations, in bytes; 4096 for servers that dislike large ones [default: 60000]
+    #[arg(long, value_name = "BYTES", env = "RTMP_RELAY_CHUNK_SIZE", hide_env = true)]
+    #[serde(deserialize_with = "given")]
+    pub chunk_size: Option<ChunkSize>,
+    /// How many encoders and players may be connected at once; never more than leaves a quarter of the process's file
+    /// descriptors for destinations and recordings [default: 10000]
+    #[arg(long, value_name = "NUMBER", env = "RTMP_RELAY_MAX_CONNECTIONS", hide_env = true)]
+    #[serde(deserialize_with = "given")]
+    pub max_connections: Option<usize>,
+    /// How many of them from one address; this machine itself is exempt [default: 100]
+    #[arg(long, value_name = "NUMBER", env = "RTMP_RELAY_MAX_CONNECTIONS_PER_ADDRESS", hide_env = true)]
+    #[serde(deserialize_with = "given")]
+    pub max_connections_per_address: Option<usize>,
+}
+
+/// A server to relay to.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Destination {
+    /// What it is called in logs and status [default: the host's name, numbered where several share it]
+    #[serde(default, deserialize_with = "given")]
+    pub name: Option<At<String>>,
+    /// Where it is, as in rtmp://host/app. It may hold the key as its last part, or have it in one of the three keys below.
+    /// {app} and {stream} stand for the source's, {1}, {2} … for what the wildcards of source_streams have found
+    pub url: At<Hidden>,
+    /// The stream key; ${NAME} is an environment variable
+    #[serde(default, deserialize_with = "given")]
+    pub stream_key: Option<At<Hidden>>,
+    /// A file whose first line is the stream key
+    #[serde(default, deserialize_with = "given")]
+    pub stream_key_file: Option<At<PathBuf>>,
+    /// A shell command that prints the stream key
+    #[serde(default, deserialize_with = "given")]
+    pub stream_key_command: Option<At<Hidden>>,
+    /// Which streams go there, as app/name; * stands for any part of it, ** for any parts [default: all]
+    #[serde(default, deserialize_with = "given")]
+    pub source_streams: Option<Vec<At<Source>>>,
+    /// Chunk size, in bytes; 4096 for servers that dislike large ones
+    #[serde(default, deserialize_with = "given")]
+    pub chunk_size: Option<ChunkSize>,
+    /// Whether anything is sent there at all [default: true]
+    #[serde(default, deserialize_with = "given")]
+    pub enabled: Option<bool>,
+}
+
+/// A key without a value is a mistake, and not the same as no key at all.
+fn given<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
+    T::deserialize(deserializer).map(Some)
+}
+
+impl Settings {
+    /// These, and where they say nothing, `others`. Destinations add up.
+    pub fn over(self, others: Settings) -> Settings {
+        Settings {
+            listen: self.listen.or(others.listen),
+            relay_to: [others.relay_to, self.relay_to].concat(),
+            destinations: [others.destinations, self.destinations].concat(),
+            record_all: self.record_all.or(others.record_all),
+            record_dir: self.record_dir.or(others.record_dir),
+            grace: self.grace.or(others.grace),
+            chunk_size: self.chunk_size.or(others.chunk_size),
+            max_connections: self.max_connections.or(others.max_connections),
+            max_connections_per_address: self.max_connections_per_address.or(others.max_connections_per_address),
+        }
+    }
+
+    /// Files that hold stream keys.
+    pub(super) fn key_files(&self) -> Vec<PathBuf> {
+        self.destinations.iter().filter_map(|given| Some(given.value.stream_key_file.as_ref()?.value.clone())).collect()
+    }
+
+    /// Paths in a file are meant from the folder it is in.
+    pub(super) fn based_in(mut self, folder: &Path) -> Settings {
+        let from = |path: &mut PathBuf| *path = folder.join(&*path);
+        self.record_dir.iter_mut().for_each(from);
+        for destination in &mut self.destinations {
+            destination.value.stream_key_file.iter_mut().for_each(|at| from(&mut at.value));
+        }
+        self
+    }
+}

@@ -1,0 +1,191 @@
+//! Single values as people write them: `15s`, `8M`, `:1935`. The same on the command line, in the environment and in the file.
+
+use std::convert::Infallible;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::str::FromStr;
+use std::time::Duration;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use crate::limits::CHUNK_SIZES;
+use crate::rtmp::Secret;
+use crate::stream::{Pattern, pattern};
+
+/// What is wrong with a value. It is never repeated, since it may hold a key that was put in the wrong place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[allow(missing_docs)]
+pub enum Error {
+    #[error("an address to listen on looks like 127.0.0.1:1935, [::1]:1935 or :1935")]
+    Listen,
+    #[error("a time looks like 500ms, 15s or 1m30s")]
+    Time,
+    #[error("a bit rate looks like 8M, 2.5M or 600k, in bits a second")]
+    Bitrate,
+    #[error("a chunk size is a number of bytes from {} to {}", CHUNK_SIZES.start(), CHUNK_SIZES.end())]
+    ChunkSize,
+}
+
+/// Text that may be, or hold, a key.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(from = "String")]
+#[schemars(with = "String")]
+pub struct Hidden(pub Secret);
+
+/// A pattern of stream names.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(try_from = "String")]
+#[schemars(with = "String", extend("examples" = ["live/test", "live/*"]))]
+pub struct Source(pub Pattern);
+
+/// A length of time: `500ms`, `15s`, `1m 30s`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(try_from = "String")]
+#[schemars(with = "String", extend("examples" = ["250ms", "15s", "1m30s"]))]
+pub struct Time(pub Duration);
+
+/// Bits a second: `8M`, `2.5M`, `600k`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(try_from = "String")]
+#[schemars(with = "String", extend("examples" = ["8M", "600k"]))]
+pub struct Bitrate(pub u64);
+
+/// Bytes in a chunk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(try_from = "String")]
+#[schemars(with = "u32", extend("minimum" = CHUNK_SIZES.start(), "maximum" = CHUNK_SIZES.end()))]
+pub struct ChunkSize(pub usize);
+
+/// An address to listen on; `:1935` is every address of this machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(try_from = "String")]
+#[schemars(with = "String", extend("examples" = [":1935", "127.0.0.1:1935"]))]
+pub struct Listen(pub SocketAddr);
+
+impl FromStr for Time {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        let time: jiff::SignedDuration = text.parse().map_err(|_| Error::Time)?;
+        time.try_into().map(Time).map_err(|_| Error::Time)
+    }
+}
+
+impl FromStr for Bitrate {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        let (number, unit) = match text.trim().strip_suffix(['k', 'K', 'M', 'G']) {
+            Some(number) => (number, &text.trim()[number.len()..]),
+            None => (text.trim(), ""),
+        };
+        let factor = match unit {
+            "k" | "K" => 1e3,
+            "M" => 1e6,
+            "G" => 1e9,
+            _ => 1.0,
+        };
+        let bits = number.trim().parse::<f64>().map_err(|_| Error::Bitrate)? * factor;
+        (1.0..1e15).contains(&bits).then_some(Bitrate(bits as u64)).ok_or(Error::Bitrate)
+    }
+}
+
+impl FromStr for ChunkSize {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        text.parse().ok().filter(|size| CHUNK_SIZES.contains(size)).map(ChunkSize).ok_or(Error::ChunkSize)
+    }
+}
+
+impl FromStr for Listen {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        let address = match text.strip_prefix(':') {
+            Some(port) => port.parse().ok().map(|port| SocketAddr::from((Ipv4Addr::UNSPECIFIED, port))),
+            None => text.replacen("localhost:", "127.0.0.1:", 1).parse().ok(),
+        };
+        address.map(Listen).ok_or(Error::Listen)
+    }
+}
+
+impl From<String> for Hidden {
+    fn from(text: String) -> Self {
+        Hidden(text.into())
+    }
+}
+
+impl FromStr for Hidden {
+    type Err = Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Infallible> {
+        Ok(text.to_owned().into())
+    }
+}
+
+impl TryFrom<String> for Source {
+    type Error = pattern::Error;
+
+    fn try_from(text: String) -> Result<Self, pattern::Error> {
+        text.parse().map(Source)
+    }
+}
+
+macro_rules! from_text {
+    ($($value:ty),+) => {$(
+        impl TryFrom<String> for $value {
+            type Error = Error;
+
+            fn try_from(text: String) -> Result<Self, Error> {
+                text.parse()
+            }
+        }
+    )+};
+}
+
+from_text!(Time, Bitrate, ChunkSize, Listen);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_and_rates_are_read_as_people_write_them() {
+        for (text, milliseconds) in [("500ms", 500), ("15s", 15_000), ("1m 30s", 90_000), ("0s", 0)] {
+            assert_eq!(text.parse(), Ok(Time(Duration::from_millis(milliseconds))), "{text}");
+        }
+        for (text, bits) in
+            [("8M", 8_000_000), ("2.5M", 2_500_000), ("600k", 600_000), ("1000", 1000), ("1 G", 1_000_000_000)]
+        {
+            assert_eq!(text.parse(), Ok(Bitrate(bits)), "{text}");
+        }
+        for bad in ["", "15", "-3s", "soon"] {
+            assert_eq!(bad.parse::<Time>(), Err(Error::Time), "{bad}");
+        }
+        for bad in ["", "M", "-8M", "8 apples", "NaN", "inf", "0", "1e99"] {
+            assert_eq!(bad.parse::<Bitrate>(), Err(Error::Bitrate), "{bad}");
+        }
+    }
+
+    #[test]
+    fn chunk_sizes_have_bounds() {
+        assert_eq!(
+            (CHUNK_SIZES.start().to_string().parse(), "65536".parse()),
+            (Ok(ChunkSize(128)), Ok(ChunkSize(65_536)))
+        );
+        for bad in ["127", "65537", "-1", "4k", ""] {
+            assert_eq!(bad.parse::<ChunkSize>(), Err(Error::ChunkSize), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_port_alone_is_every_address() {
+        let listen = |text: &str| text.parse::<Listen>().map(|listen| listen.0.to_string());
+        assert_eq!(listen(":1935").as_deref(), Ok("0.0.0.0:1935"));
+        assert_eq!(listen("localhost:1").as_deref(), Ok("127.0.0.1:1"));
+        for bad in ["1935", ":x", "host:1", ""] {
+            assert_eq!(listen(bad), Err(Error::Listen), "{bad}");
+        }
+    }
+}

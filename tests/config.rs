@@ -1,0 +1,196 @@
+//! The configuration file: what it may say, and what is said about it where it is wrong.
+
+#![allow(missing_docs, clippy::unwrap_used)]
+
+use std::collections::HashMap;
+
+use rtmp_relay::Config;
+use rtmp_relay::config::file::{self, EXAMPLE};
+use rtmp_relay::config::{Problems, Settings};
+use rtmp_relay::stream::Name;
+
+fn variables(pairs: &[(&str, &str)]) -> HashMap<String, String> {
+    pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+}
+
+async fn config(yaml: &str, environment: &[(&str, &str)]) -> Result<Config, Problems> {
+    let settings = file::parse(yaml, variables(environment)).map_err(|problem| Problems(vec![problem]))?;
+    settings.resolve().await
+}
+
+/// Where a stream goes: names of destinations, `tcUrl`s and names there.
+fn targets(config: &Config, stream: &str) -> Vec<(String, String, String)> {
+    let name = Name::new(stream).unwrap();
+    let ways = config.destinations.iter().filter_map(|route| Some((route.name.clone(), route.of(&name)?.unwrap())));
+    ways.map(|(name, (url, key))| (name, url.tc_url(), key.expose().to_owned())).collect()
+}
+
+/// The file as the mission gives it: no names, keys in the environment.
+const MISSION: &str = r#"
+listen: ":1935"
+destinations:
+  - url: "rtmp://a.rtmp.youtube.com/live2/"
+    stream_key: ${YOUTUBE_KEY}
+    source_streams: ["live/test", "live/main"]
+  - url: "rtmp://live.twitch.tv/app/"
+    stream_key: "twitch#key?a=b/c"
+    source_streams: ["live/*"]
+"#;
+
+#[tokio::test]
+async fn the_missions_own_file_sends_each_stream_where_it_says() {
+    let config = config(MISSION, &[("YOUTUBE_KEY", "abc-123")]).await.unwrap();
+    assert_eq!(config.listen.to_string(), "0.0.0.0:1935");
+    let owned = |(name, url, key): (&str, &str, &str)| (name.to_owned(), url.to_owned(), key.to_owned());
+    let youtube = owned(("a.rtmp.youtube.com", "rtmp://a.rtmp.youtube.com/live2", "abc-123"));
+    let twitch = owned(("live.twitch.tv", "rtmp://live.twitch.tv/app", "twitch#key?a=b/c"));
+    assert_eq!(targets(&config, "live/test"), [youtube, twitch.clone()]);
+    assert_eq!(targets(&config, "live/other"), [twitch]);
+    assert_eq!(targets(&config, "stage/test"), []);
+}
+
+#[tokio::test]
+async fn what_a_wildcard_has_found_goes_into_url_and_key() {
+    let yaml = r#"
+destinations:
+  - name: cams
+    url: "rtmp://h/{app}-{2}"
+    stream_key: "cam-{1}"
+    source_streams: ["studio/*-*"]
+"#;
+    let cams = [("cams".to_owned(), "rtmp://h/studio-hd".to_owned(), "cam-1".to_owned())];
+    assert_eq!(targets(&config(yaml, &[]).await.unwrap(), "studio/1-hd"), cams);
+}
+
+#[tokio::test]
+async fn the_example_holds_every_key_and_is_sound() {
+    let sound = config(EXAMPLE, &[]).await.unwrap();
+    assert_eq!(sound.destinations.iter().map(|r| &*r.name).collect::<Vec<_>>(), ["youtube", "twitch", "archive"]);
+    assert_eq!(targets(&sound, "studio/cam-7")[0].2, "cam-7");
+    let schema: serde_json::Value = serde_json::from_str(&file::schema()).unwrap();
+    let keys =
+        |schema: &serde_json::Value| schema["properties"].as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+    for key in [keys(&schema), keys(&schema["$defs"]["Destination"])].concat() {
+        assert!(EXAMPLE.contains(&format!("{key}:")), "the example does not explain {key}");
+    }
+    // With every comment taken away it is the same file: defaults are told as they are.
+    let told: String = EXAMPLE
+        .lines()
+        .map(|line| {
+            line.replacen(
+                "# ",
+                "",
+                usize::from(line.starts_with("# ") && line.contains(": ") && !line.contains("rtmp-relay")),
+            )
+        })
+        .map(|line| line + "\n")
+        .collect();
+    assert_eq!(config(&told.replace("record_dir: recordings", ""), &[]).await.unwrap(), sound);
+}
+
+#[test]
+fn the_schema_is_what_editors_are_given() {
+    insta::assert_snapshot!(file::schema());
+}
+
+#[tokio::test]
+async fn what_is_wrong_is_told_with_line_and_column_and_never_with_the_value() {
+    let mut told = String::new();
+    for yaml in [
+        "lisen: \":1935\"",
+        "destinations:\n  - url: rtmp://h/a\n    strem_key: CANARY",
+        "destinations:\n  - url: rtmp://h/a\n    colour: red",
+        "destinations:\n  - name: x\n    stream_key: CANARY",
+        "destinations:\n  - url: CANARY",
+        "destinations:\n  - url: rtmps://h/CANARY",
+        "destinations:\n  - url: rtmp://h/a\n    stream_key: \"CANARY with blanks\"",
+        "destinations:\n  - url: rtmp://h/a\n    stream_key: ${UNSET_KEY}",
+        "destinations:\n  - url: rtmp://h/a\n    stream_key: [CANARY]",
+        "destinations:\n  - url: rtmp://h/a\n    stream_key: CANARY\n    stream_key_file: /x",
+        "destinations:\n  - url: rtmp://h/a\n    stream_key_file: /nowhere/key",
+        "destinations:\n  - url: rtmp://h/a\n    stream_key_command: \"exit 7; CANARY\"",
+        "destinations:\n  - url: rtmp://h/a\n    source_streams: [test]",
+        "destinations:\n  - url: rtmp://h/{2}/x\n    source_streams: [\"live/*\"]",
+        "destinations:\n  - url: rtmp://h/a\n    enabled: perhaps",
+        "destinations:\n  - url: rtmp://h/a\n    chunk_size: 100",
+        "destinations:\n  - {url: rtmp://h/a, name: one}\n  - {url: rtmp://i/a, name: one}",
+        "destinations:\n  - url: rtmp://h/a/CANARY\n  - url: rtmp://h/a/CANARY",
+        "destinations:\n  - url: rtmp://h/a\n    name: \"two words\"",
+        "destinations: CANARY",
+        "destinations:\n  - CANARY",
+        "grace: soon",
+        "grace: 15",
+        "grace: ${CANARY_VARIABLE}",
+        "max_connections: many",
+        "max_connections: -1",
+        "listen: \"1935\"",
+        "listen: \":1935\"\nlisten: \":1936\"",
+        "listen: \":1935\n",
+        "\tlisten: x",
+        "listen: \":1935\"\ndestinations:\n  - url: rtmp://localhost/live",
+    ] {
+        let error = config(yaml, &[("CANARY_VARIABLE", "CANARY")]).await.expect_err(yaml).to_string();
+        assert!(!error.contains("CANARY\"") && !error.replace("CANARY_VARIABLE", "").contains("CANARY"), "{error}");
+        told += &format!("{yaml}\n=> {error}\n\n");
+    }
+    insta::assert_snapshot!(told);
+}
+
+#[tokio::test]
+async fn a_key_is_text_whatever_it_looks_like() {
+    for key in ["0123", "1e5", "true", "0x1f", "1_000", "12:30", "-", "no", "2026-11-24", "\"a # b\"", "a#b", "'$x{y}'"]
+    {
+        let yaml = format!("destinations: [{{url: rtmp://h/a, stream_key: {key}}}]");
+        let yaml = if key == "-" { yaml.replace(": -", ": \"-\"") } else { yaml };
+        match config(&yaml, &[]).await {
+            Ok(config) => assert_eq!(targets(&config, "live/x")[0].2, key.trim_matches(['"', '\'']), "{yaml}"),
+            Err(error) => assert!(key.contains(' '), "{key}: {error}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_key_that_is_empty_is_an_error_and_not_the_streams_name() {
+    for key in ["", "~", "null", "\"\"", "${EMPTY}", "${UNSET:-}"] {
+        let yaml = format!("destinations:\n  - url: rtmp://h/a\n    stream_key: {key}\n");
+        let error = config(&yaml, &[("EMPTY", "")]).await.expect_err(&yaml).to_string();
+        assert!(error.starts_with("3:"), "{yaml}: {error}");
+    }
+}
+
+#[tokio::test]
+async fn flags_go_before_the_file_and_destinations_add_up() {
+    let file = file::parse("grace: 1s\nlisten: \":1\"\ndestinations: [{url: rtmp://a/b}]", HashMap::new()).unwrap();
+    let flags = Settings {
+        grace: Some("2s".parse().unwrap()),
+        relay_to: vec!["rtmp://c/d".parse().unwrap()],
+        ..Settings::default()
+    };
+    let config = flags.over(file).resolve().await.unwrap();
+    assert_eq!((config.grace.as_secs(), config.listen.port()), (2, 1));
+    assert_eq!(config.destinations.iter().map(|r| &*r.name).collect::<Vec<_>>(), ["a", "c"]);
+}
+
+#[tokio::test]
+async fn an_empty_file_is_a_relay_without_destinations() {
+    for yaml in ["", "# nothing\n", "destinations: []\n"] {
+        assert_eq!(config(yaml, &[]).await.unwrap(), Config::default(), "{yaml:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_file_that_is_too_large_or_not_there_is_an_error_with_its_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("relay.yaml");
+    let load = async || Config::load(Settings::default(), Some(&path)).await.map(|loaded| loaded.config);
+    assert!(load().await.unwrap_err().to_string().contains("relay.yaml: cannot be read: No such file"));
+    std::fs::write(&path, "#".repeat(1 << 21)).unwrap();
+    assert!(load().await.unwrap_err().to_string().ends_with("relay.yaml: is larger than 1048576 bytes"));
+    std::fs::write(&path, "destinations:\n  - url: rtmp://h/a\n    strem_key: x").unwrap();
+    let error = load().await.unwrap_err().to_string();
+    assert!(error.ends_with("relay.yaml:3:5: unknown key \"strem_key\": did you mean \"stream_key\"?"), "{error}");
+    // A key file stands beside the file that names it.
+    std::fs::write(&path, "destinations:\n  - url: rtmp://h/a\n    stream_key_file: key").unwrap();
+    std::fs::write(folder.path().join("key"), "abc\n").unwrap();
+    assert_eq!(targets(&load().await.unwrap(), "live/x")[0].2, "abc");
+}
