@@ -11,7 +11,8 @@
 //! | module | noun |
 //! |---|---|
 //! | [`net`] | the simulated network behind the product's doors |
-//! | [`peer`] | encoders, players and servers, and what they remember |
+//! | [`peer`] | encoders, players, servers and villains, and what they remember |
+//! | [`wire`] | bytes for villains, sound or not |
 //! | [`world`] | hosts, links, one seed |
 //! | [`event`] | what a script has happen |
 //! | [`trace`] | what has happened |
@@ -25,9 +26,10 @@ pub mod peer;
 mod quiet;
 pub mod soak;
 pub mod trace;
+pub mod wire;
 pub mod world;
 
-pub use peer::{Act, Answer, Media, Session, Tape};
+pub use peer::{Act, Answer, Deed, Encounter, End, Media, Script, Session, Tape};
 pub use world::{World, ms, secs};
 
 #[cfg(test)]

@@ -23,6 +23,7 @@ mod media;
 mod player;
 mod server;
 mod show;
+mod villain;
 
 pub use encoder::Act;
 pub(crate) use encoder::{Encoder, stop};
@@ -32,12 +33,14 @@ pub(crate) use player::Player;
 pub(crate) use server::Server;
 pub use server::{Answer, Session};
 pub(crate) use show::{Picture, Show};
+pub use villain::{Deed, Encounter, End, Script};
+pub(crate) use villain::{Orders, Villain};
 
 /// A client gives up a wait for an answer after this.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Something a world shares with its peers, who all live on its thread.
-pub(crate) type Shared<T> = Rc<RefCell<T>>;
+pub type Shared<T> = Rc<RefCell<T>>;
 
 pub(crate) type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 

@@ -4,10 +4,12 @@
 use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
 use rtmp_relay::config::{self, Config};
 use rtmp_relay::destination::{Board, State, Status};
+use rtmp_relay::inbound::{Ending, Visitors};
 use rtmp_relay::relay::Relay;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
@@ -15,7 +17,9 @@ use tracing::subscriber::DefaultGuard;
 
 use crate::event::Event;
 use crate::net::Turmoil;
-use crate::peer::{Act, Answer, Encoder, Place, Player, Server, Session, Shared, Tape};
+use crate::peer::{
+    Act, Answer, Encoder, Encounter, Orders, Place, Player, Script, Server, Session, Shared, Tape, Villain,
+};
 use crate::trace::Trace;
 
 /// How finely time passes.
@@ -62,12 +66,14 @@ pub struct World {
     trace: Trace,
     random: fastrand::Rng,
     boards: BTreeMap<&'static str, Shared<Board>>,
+    visitors: BTreeMap<&'static str, Shared<Option<Arc<Visitors>>>>,
     /// Each relay's word to stop.
     stops: BTreeMap<&'static str, Shared<CancellationToken>>,
     /// The states last written to the trace.
     states: BTreeMap<(&'static str, usize), State>,
     tapes: BTreeMap<&'static str, Shared<Tape>>,
     sessions: BTreeMap<&'static str, Shared<Vec<Session>>>,
+    villains: BTreeMap<&'static str, Shared<Orders>>,
     _log: DefaultGuard,
 }
 
@@ -99,10 +105,12 @@ impl World {
             script: VecDeque::new(),
             random: fastrand::Rng::with_seed(seed),
             boards: BTreeMap::new(),
+            visitors: BTreeMap::new(),
             stops: BTreeMap::new(),
             states: BTreeMap::new(),
             tapes: BTreeMap::new(),
             sessions: BTreeMap::new(),
+            villains: BTreeMap::new(),
             _log: trace.install(wire),
             trace,
         }
@@ -120,16 +128,19 @@ impl World {
             ..Config::default()
         };
         let (board, stop) = (Shared::<Board>::default(), Shared::<CancellationToken>::default());
+        let visitors = Shared::<Option<Arc<Visitors>>>::default();
         self.boards.insert(name, board.clone());
+        self.visitors.insert(name, visitors.clone());
         self.stops.insert(name, stop.clone());
         let random = RefCell::new(self.random.fork());
         let network = self.network.clone();
         self.host(name, move || {
             let (config, random) = (config.clone(), random.borrow_mut().fork());
-            let (board, stop, network) = (board.clone(), stop.clone(), network.clone());
+            let (board, visitors, stop, network) = (board.clone(), visitors.clone(), stop.clone(), network.clone());
             async move {
                 let relay = Relay::bind(network, config, random).await?;
                 *board.borrow_mut() = relay.board().clone();
+                *visitors.borrow_mut() = Some(relay.visitors().clone());
                 let word = CancellationToken::new();
                 *stop.borrow_mut() = word.clone();
                 relay.run(word).await;
@@ -161,6 +172,23 @@ impl World {
     pub fn player(mut self, name: &'static str, place: &'static str, after: Duration) -> Self {
         let (trace, tape) = (self.trace.clone(), self.tape(name));
         self.host(name, move || Player { place: Place(place), after, trace: trace.clone(), tape: tape.clone() }.run())
+    }
+
+    /// Adds a host of villains that make connections when they are told to.
+    pub fn villain(mut self, name: &'static str) -> Self {
+        let villain = self.villain_named(name);
+        self.host(name, move || villain.clone().attack())
+    }
+
+    /// Adds a server that does with its connections what it is told to.
+    pub fn villain_server(mut self, name: &'static str) -> Self {
+        let villain = self.villain_named(name);
+        self.host(name, move || villain.clone().ambush())
+    }
+
+    fn villain_named(&mut self, name: &'static str) -> Villain {
+        let orders = self.villains.entry(name).or_default().clone();
+        Villain { trace: self.trace.clone(), orders }
     }
 
     fn tape(&mut self, name: &'static str) -> Shared<Tape> {
@@ -229,6 +257,26 @@ impl World {
         self.stops[relay].borrow().cancel();
     }
 
+    /// A villain connects to a host, and does as the script says.
+    pub fn attack(&mut self, villain: &str, host: &str, script: Script) -> Shared<Encounter> {
+        self.villains[villain].borrow_mut().attack(host, script)
+    }
+
+    /// A villain server does this with its next connection, with the one after it, and the last of it with all that follow.
+    pub fn trap(&mut self, villain: &str, scripts: Vec<Script>) {
+        self.villains[villain].borrow_mut().trap(scripts);
+    }
+
+    /// The connections it has had since.
+    pub fn sprung(&self, villain: &str) -> Vec<Shared<Encounter>> {
+        self.villains[villain].borrow().sprung()
+    }
+
+    /// A villain leaves all its connections, with its last words if it has any.
+    pub fn dismiss(&mut self, villain: &str) {
+        self.villains[villain].borrow_mut().dismiss();
+    }
+
     /// Ends a host's processes, at once. Peers see their connections end; new ones hang until it is back.
     pub fn crash(&mut self, host: &str) {
         info!("{host} crashes");
@@ -290,6 +338,16 @@ impl World {
     /// The connections a server has had.
     pub fn sessions(&self, server: &str) -> Vec<Session> {
         self.sessions[server].borrow().clone()
+    }
+
+    /// How many are connected to a relay.
+    pub fn visitors(&self, relay: &str) -> usize {
+        self.visitors[relay].borrow().as_ref().map_or(0, |visitors| visitors.count())
+    }
+
+    /// How many have left a relay, by reason.
+    pub fn endings(&self, relay: &str) -> BTreeMap<Ending, u64> {
+        self.visitors[relay].borrow().as_ref().map(|visitors| visitors.endings()).unwrap_or_default()
     }
 
     /// What a relay says of its destinations.

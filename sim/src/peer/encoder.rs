@@ -30,6 +30,8 @@ pub enum Act {
     KeyEvery(Duration),
     /// Sends HEVC by its FourCC from the next connection on, instead of H.264.
     Hevc,
+    /// Sends frames of a few bytes from the next connection on.
+    Thin,
 }
 
 /// An encoder: what it does, and what it has sent.
@@ -81,6 +83,7 @@ impl Encoder {
                 Act::Wait(time) => sleep(time).await,
                 Act::KeyEvery(time) => picture.gop = 30 * time.as_secs() as u32,
                 Act::Hevc => picture.hevc = true,
+                Act::Thin => picture = Picture { key: [300, 200], inter: 40, sound: 10, ..picture },
             }
         }
         // A host that returns is deaf to its peers' last words.
