@@ -33,7 +33,7 @@ pub async fn serve<S: Stream>(asked: Asked<S>, house: &House) -> Result<(), Erro
     let publication = match granted {
         Ok(publication) => publication,
         Err(status) => {
-            info!(%peer, code = status.code, "publishing refused: {}", status.description);
+            house.visitors.refused(peer, &format_args!("publishing refused: {}", status.description));
             connection.session.reject(request, &status);
             connection.close().await;
             return Ok(());

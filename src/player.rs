@@ -24,7 +24,9 @@ const JOIN: Join = Join { newest_if_within: Duration::MAX, lag_max: Duration::MA
 pub async fn serve<S: Stream>(asked: Asked<S>, house: &House) -> Result<(), Error> {
     let Asked { mut connection, request, name, peer } = asked;
     let Some(stream) = name else {
-        connection.session.reject(request, &Status::error(code::PLAY_NOT_FOUND, "This is no stream name"));
+        let status = Status::error(code::PLAY_NOT_FOUND, "This is no stream name");
+        house.visitors.refused(peer, &format_args!("playing refused: {}", status.description));
+        connection.session.reject(request, &status);
         connection.close().await;
         return Ok(());
     };

@@ -44,7 +44,7 @@ pub enum Ending {
     Unsupported,
     /// It took too long.
     TimedOut,
-    /// It did not read our replies.
+    /// It did not read our replies, or asked for more of them than it read.
     Deaf,
     /// It was one too many, and not let in.
     TooMany,
@@ -100,6 +100,11 @@ impl Visitors {
         Some(Pass { visitors: self.clone(), peer })
     }
 
+    /// Says that somebody was told no, unless too much has been said of late.
+    pub fn refused(&self, peer: SocketAddr, why: &dyn fmt::Display) {
+        self.state().say(peer, why);
+    }
+
     /// How many are here.
     pub fn count(&self) -> usize {
         self.state().all
@@ -142,9 +147,13 @@ impl Drop for Pass {
 }
 
 impl State {
-    /// Counts it, and says it, unless too much has been said of late: a flood of visitors is not to be one of lines.
     fn left(&mut self, peer: SocketAddr, ending: Ending, why: &dyn fmt::Display) {
         *self.endings.entry(ending).or_default() += 1;
+        self.say(peer, &format_args!("connection ended: {why}"));
+    }
+
+    /// Says it, unless too much has been said of late: a flood of visitors is not to be one of lines.
+    fn say(&mut self, peer: SocketAddr, what: &dyn fmt::Display) {
         let now = Instant::now();
         let (_, written, unwritten) = match &mut self.lines {
             Some(lines) if now - lines.0 < LOG_LINES_PER => lines,
@@ -155,12 +164,12 @@ impl State {
         };
         if *written >= LOG_LINES {
             *unwritten += 1;
-            return debug!(%peer, "connection ended: {why}");
+            return debug!(%peer, "{what}");
         }
         *written += 1;
         match std::mem::take(unwritten) {
-            0 => info!(%peer, "connection ended: {why}"),
-            more => info!(%peer, "connection ended: {why} (and {more} more that were not told)"),
+            0 => info!(%peer, "{what}"),
+            more => info!(%peer, "{what} (and {more} more that were not told)"),
         }
     }
 }
