@@ -37,6 +37,8 @@ pub const READ_BYTES_MAX: usize = 256 << 10;
 /// Bytes of metadata, headers and configurations that are kept of one publisher, over all its tracks; what is more is passed on
 /// only.
 pub const PREAMBLE_BYTES: usize = 1 << 20;
+/// Messages of metadata, headers and configurations that are kept of one publisher, over all its tracks.
+pub const PREAMBLE_ITEMS: usize = 128;
 /// Codecs and features of E-RTMP that are remembered of one publisher.
 pub const NEEDS: usize = 16;
 /// Reconnect requests of servers that are obeyed at once in a row; more of them are failures.

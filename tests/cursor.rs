@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use proptest::prelude::*;
-use rtmp_relay::flv::Kind;
+use rtmp_relay::flv::{Kind, classify};
 use rtmp_relay::stream::cursor::Read;
 use rtmp_relay::stream::log::Limits;
 use rtmp_relay::stream::{Cursor, Frame, Join, Log, Preamble};
@@ -102,6 +102,22 @@ fn whole_gops_go_first_and_a_gop_over_the_limit_goes_too() {
     let mut late = Cursor::new(log.clone(), PATIENT);
     assert_eq!(read(&mut late), "", "no place to start is held");
     assert!(log.bytes() < 31 * (200 + 4), "{}", log.bytes());
+}
+
+#[test]
+fn what_a_log_holds_in_preambles_counts() {
+    let log = Arc::new(Log::new(Limits { time: Duration::MAX, bytes: 1_000_000 }));
+    let mut preamble = Arc::new(Preamble::new(1));
+    for n in 0..100u8 {
+        let header = Bytes::from([&b"\x17\0\0\0\0"[..], &vec![n; 100_000]].concat());
+        preamble = Arc::new(preamble.with(Kind::Video, &classify(Kind::Video, &header), header).unwrap());
+        for _ in 0..3 {
+            let (payload, wire, preamble) = (Bytes::from("x"), Bytes::new(), preamble.clone());
+            log.append(Frame { kind: Kind::Video, time: 0, delta: 0, payload, wire, start: true, preamble });
+            assert_eq!(log.bytes(), log.recount());
+        }
+    }
+    assert!((900_000..=1_000_000).contains(&log.bytes()), "{}: nine headers and what follows each", log.bytes());
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::flv::{Codec, Kind, Need, Role, Tag, Tracks};
-use crate::limits::{NEEDS, PREAMBLE_BYTES};
+use crate::limits::{NEEDS, PREAMBLE_BYTES, PREAMBLE_ITEMS};
 
 /// One entry of the log.
 #[derive(Debug, Clone)]
@@ -32,9 +32,13 @@ impl Frame {
         self.preamble.session
     }
 
-    /// What the frame costs in memory, roughly. Payload and wire share one buffer.
-    pub(super) fn bytes(&self) -> usize {
-        self.payload.len() + size_of::<Frame>()
+    /// What the frame costs in memory, roughly, behind one with `before` as its preamble. Payload and wire share one buffer.
+    pub(super) fn bytes(&self, before: Option<&Arc<Preamble>>) -> usize {
+        let preamble = match before {
+            Some(before) if Arc::ptr_eq(before, &self.preamble) => 0,
+            _ => self.preamble.bytes(),
+        };
+        self.payload.len() + size_of::<Frame>() + preamble
     }
 }
 
@@ -106,7 +110,16 @@ impl Preamble {
 
     /// Whether `payload` may be kept: publishers send a few kilobytes of headers, and what they send is not trusted.
     pub fn has_room_for(&self, payload: &[u8]) -> bool {
-        self.items.iter().map(|item| item.payload.len()).sum::<usize>() + payload.len() <= PREAMBLE_BYTES
+        self.items.len() < PREAMBLE_ITEMS && self.payloads() + payload.len() <= PREAMBLE_BYTES
+    }
+
+    fn payloads(&self) -> usize {
+        self.items.iter().map(|item| item.payload.len()).sum()
+    }
+
+    /// What it costs in memory, roughly and at most: what it has in common with the one before it is counted again.
+    fn bytes(&self) -> usize {
+        self.payloads() + self.items.len() * size_of::<Item>() + size_of::<Preamble>()
     }
 
     /// The preamble of a stream that asks this of its receivers too, or `None` if it was known, or there are too many of them.
@@ -242,6 +255,12 @@ mod tests {
         let full = Preamble::new(1).with(Kind::Video, &header, vec![0; PREAMBLE_BYTES - 1].into());
         let full = full.expect("a change");
         assert!(full.has_room_for(&[0]) && !full.has_room_for(&[0; 2]));
+        let colours = |n: usize| tag(Role::Config, Codec::FourCc((n as u32).to_be_bytes()), Tracks::of(0));
+        let many = (0..PREAMBLE_ITEMS).fold(Preamble::new(1), |preamble, n| {
+            assert!(preamble.has_room_for(b"x"), "{n}");
+            preamble.with(Kind::Video, &colours(n), "x".into()).expect("a change")
+        });
+        assert!(!many.has_room_for(b"x"));
         let codecs = (0..=NEEDS as u8).map(|n| Need::Codec(Kind::Video, Codec::FourCc([n; 4])));
         let needy = codecs.fold(Preamble::new(1), |preamble, need| preamble.needing(need).unwrap_or(preamble));
         assert_eq!(needy.needs().len(), NEEDS);

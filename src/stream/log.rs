@@ -142,7 +142,9 @@ impl Log {
 
     /// Bytes held, counted anew: for tests, which hold [`bytes`](Self::bytes) against it.
     pub fn recount(&self) -> usize {
-        self.state().frames.iter().map(Frame::bytes).sum()
+        let state = self.state();
+        let mut before = None;
+        state.frames.iter().map(|frame| frame.bytes(before.replace(&frame.preamble))).sum()
     }
 
     /// Readers that are called when there is more, for statistics.
@@ -179,7 +181,7 @@ impl Log {
 impl State {
     fn append(&mut self, frame: Frame) {
         self.last[frame.kind as usize] = Some(frame.time);
-        self.bytes += frame.bytes();
+        self.bytes += frame.bytes(self.frames.back().map(|before| &before.preamble));
         if frame.start {
             self.starts.push_back(self.end());
         }
@@ -197,7 +199,9 @@ impl State {
         let next = self.starts.iter().copied().find(|start| *start > self.first).unwrap_or(self.first + 1);
         while self.first < next {
             if let Some(frame) = self.frames.pop_front() {
-                self.bytes -= if mutant!(Miscounts) { frame.payload.len() } else { frame.bytes() };
+                // A preamble goes with the last frame that has it.
+                let next = self.frames.front().map(|next| &next.preamble);
+                self.bytes -= if mutant!(Miscounts) { frame.payload.len() } else { frame.bytes(next) };
             }
             self.first += 1;
         }

@@ -7,6 +7,9 @@ use rtmp_relay::flv::Kind;
 
 use crate::peer::Media;
 
+/// What the preamble of one of these sessions costs a log, at most: three short messages.
+pub(crate) const PREAMBLE: usize = 1_000;
+
 /// All encoder sessions, in the order they were let in.
 #[derive(Debug, Default)]
 pub(crate) struct Reels(Vec<Reel>);
@@ -76,9 +79,14 @@ impl Reels {
         self.0.iter().rposition(known).map(|session| session as u8)
     }
 
-    /// Bytes of the frames sent since then.
+    /// How many frames were sent since then, and the bytes of them and of the preambles that go with them.
     pub(crate) fn sent_since(&self, since: Duration) -> (usize, usize) {
-        let recent = self.0.iter().flat_map(|reel| reel.frames.iter().rev().take_while(|media| media.at >= since));
-        recent.fold((0, 0), |(count, bytes), media| (count + 1, bytes + media.payload.len()))
+        let mut sent = (0, 0);
+        for reel in &self.0 {
+            let recent = reel.frames.iter().rev().take_while(|media| media.at >= since);
+            let (frames, bytes) = recent.fold((0, 0), |(n, bytes), media| (n + 1, bytes + media.payload.len()));
+            sent = (sent.0 + frames, sent.1 + bytes + if frames > 0 { PREAMBLE } else { 0 });
+        }
+        sent
     }
 }

@@ -12,7 +12,7 @@ use super::gauge::Readings;
 use super::law::Law;
 use super::plan::{OBS, PHONE, Plan};
 use super::point::Point;
-use super::reel::Reels;
+use super::reel::{PREAMBLE, Reels};
 use crate::secs;
 
 /// Every log there has been.
@@ -35,7 +35,7 @@ impl Remains {
                 self.0.push(Arc::downgrade(&log));
             }
             let held = log.bytes();
-            let largest = plan.picture.key[0] + size_of::<Frame>() + 100;
+            let largest = plan.picture.key[0] + size_of::<Frame>() + 100 + PREAMBLE;
             found.demand(Law::Memory, held <= plan.log.bytes.max(largest), || {
                 format!("the log of {name} holds {held} bytes of {}", plan.log.bytes)
             });
