@@ -95,8 +95,8 @@ pub enum Error {
         /// How far it had come.
         phase: Phase,
     },
-    /// The peer does not read our replies.
-    #[error("it reads no replies {phase}")]
+    /// The peer does not read our replies, or asks for more of them than it reads.
+    #[error("it asks faster than it reads {phase}")]
     Deaf {
         /// How far it had come.
         phase: Phase,
