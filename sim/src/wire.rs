@@ -143,3 +143,24 @@ pub fn object(properties: &[(&str, Vec<u8>)]) -> Vec<u8> {
     out.extend([0, 0, 9]);
     out
 }
+
+/// `connect` as an encoder says it.
+pub fn connect(app: &str) -> Vec<u8> {
+    let object = object(&[("app", text(app)), ("flashVer", text("FMLE/3.0")), ("tcUrl", text("rtmp://relay/live"))]);
+    command("connect", 1.0, &[object])
+}
+
+/// `createStream`.
+pub fn create_stream() -> Vec<u8> {
+    command("createStream", 2.0, &[null()])
+}
+
+/// `publish` on message stream 1.
+pub fn publish(name: &str) -> Vec<u8> {
+    command_on(1, "publish", 3.0, &[null(), text(name), text("live")])
+}
+
+/// `play` on message stream 1.
+pub fn play(name: &str) -> Vec<u8> {
+    command_on(1, "play", 3.0, &[null(), text(name)])
+}

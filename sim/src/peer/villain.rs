@@ -284,7 +284,8 @@ impl Encounter {
 
     fn finds(&mut self, bytes: &[u8]) -> bool {
         let at = find(&self.heard[self.mark..], bytes);
-        self.mark = at.map_or(self.heard.len().saturating_sub(bytes.len()).max(self.mark), |at| self.mark + at + bytes.len());
+        self.mark =
+            at.map_or(self.heard.len().saturating_sub(bytes.len()).max(self.mark), |at| self.mark + at + bytes.len());
         at.is_some()
     }
 }
