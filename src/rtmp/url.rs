@@ -11,6 +11,9 @@ use super::login::Credentials;
 /// The port of `rtmp:`.
 pub const PORT: u16 = 1935;
 
+/// The longest host name that there is (RFC 1035 §2.3.4). Servers send us to others, and what they say is not trusted.
+const HOST_BYTES: usize = 253;
+
 /// Where a stream goes to or comes from.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Url {
@@ -40,6 +43,8 @@ pub enum Error {
     UserInfo,
     #[error("the host name is missing")]
     NoHost,
+    #[error("the host name is longer than {HOST_BYTES} letters")]
+    LongHost,
     #[error("the port is not a number from 1 to 65535")]
     Port,
     #[error("the application is missing: it should look like rtmp://host/app/key")]
@@ -173,6 +178,9 @@ fn split_authority(authority: &str) -> Result<(&str, u16), Error> {
     if host.is_empty() {
         return Err(Error::NoHost);
     }
+    if host.len() > HOST_BYTES {
+        return Err(Error::LongHost);
+    }
     let port = match port {
         None => PORT,
         Some(text) => text.parse().ok().filter(|p| *p > 0).ok_or(Error::Port)?,
@@ -269,6 +277,8 @@ mod tests {
         ] {
             assert_eq!(Url::parse(text), Err(error), "{text}");
         }
+        let named = |length| Url::parse(&format!("rtmp://{}/live", "x".repeat(length)));
+        assert!(named(HOST_BYTES).is_ok() && named(HOST_BYTES + 1) == Err(Error::LongHost));
     }
 
     #[test]
