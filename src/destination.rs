@@ -138,7 +138,7 @@ impl<N: Network> Destination<N> {
                     ended
                 }
             };
-            let Err(error) = ended else { return };
+            let Err(mut error) = ended else { return };
             if approach.learn(&error) {
                 info!(destination = %self.row.name(), "the server asks for a new connection");
                 continue;
@@ -151,6 +151,7 @@ impl<N: Network> Destination<N> {
             if mutant!(GivesUp) && self.row.status().attempts > 3 {
                 return;
             }
+            error.forget(&self.name);
             let text = error.explain();
             // Said once, and again when it changes: a server can be away all night.
             if said != text {

@@ -8,6 +8,7 @@ use super::State;
 use crate::causes;
 use crate::limits::STALL;
 use crate::net::connection;
+use crate::rtmp::Secret;
 use crate::rtmp::command::{self, code};
 use crate::rtmp::login;
 use crate::rtmp::session::Phase;
@@ -85,6 +86,15 @@ impl Error {
             Error::Refused(_, status) if status.code == code::PUBLISH_BAD_NAME => Class::AlreadyLive,
             Error::Refused(Phase::Request, _) => Class::KeyRejected,
             Error::Refused(..) => Class::Refused,
+        }
+    }
+
+    /// Takes the key out of what the server has said: it knows the key too.
+    pub(super) fn forget(&mut self, key: &Secret) {
+        if let Error::Refused(_, status) | Error::Kicked(status) = self
+            && status.code.contains(key.expose())
+        {
+            status.code.clear();
         }
     }
 
