@@ -13,6 +13,8 @@ use sim::{Deed, Encounter, Script, ms, secs};
 
 mod beside;
 
+use beside::Does;
+
 /// A villain, and what it gets.
 struct Case {
     name: String,
@@ -29,28 +31,14 @@ fn case(name: impl Into<String>) -> Case {
     Case { name: name.into(), deeds: Vec::new(), ends: None, takes, heap: beside::HEAP_MAX }
 }
 
-impl Case {
+impl Does for Case {
     fn does(mut self, deed: Deed) -> Self {
         self.deeds.push(deed);
         self
     }
+}
 
-    fn says(self, bytes: impl AsRef<[u8]>) -> Self {
-        self.does(Deed::Say(bytes.as_ref().to_vec().into()))
-    }
-
-    fn hears(self, bytes: impl AsRef<[u8]>) -> Self {
-        self.does(Deed::Hear(bytes.as_ref().to_vec().into()))
-    }
-
-    fn again(self, bytes: impl AsRef<[u8]>, times: usize) -> Self {
-        self.does(Deed::Again(bytes.as_ref().to_vec().into(), times, Duration::ZERO))
-    }
-
-    fn drips(self, bytes: impl AsRef<[u8]>, size: usize, pause: Duration) -> Self {
-        self.does(Deed::Drip(bytes.as_ref().to_vec().into(), size, pause))
-    }
-
+impl Case {
     /// The relay ends it.
     fn ends(mut self, ending: Ending, told: &'static str) -> Self {
         self.ends = Some((ending, told));
@@ -61,12 +49,12 @@ impl Case {
         self.ends(Ending::Protocol, told)
     }
 
-    fn is_refused(self, told: &'static str) -> Self {
+    fn refused(self, told: &'static str) -> Self {
         self.ends(Ending::Finished, told)
     }
 
     /// It is still there and is answered.
-    fn is_served(self) -> Self {
+    fn served(self) -> Self {
         self.says(wire::ping(0x5e4e)).hears(wire::pong(0x5e4e))
     }
 
@@ -233,16 +221,14 @@ fn handshakes() -> Vec<Case> {
             ms(5),
         )),
         slow(case("slow-loris: C1 at once, C2 a byte every 50 ms").says(wire::hello()).drips(wire::echo(), 1, ms(50))),
-        case("C1 and C2 of nothing but zeros").says([3]).says([0; 2 * wire::SIZE]).is_served(),
-        case("C1 and C2 of nothing but ones").says([3]).says([0xff; 2 * wire::SIZE]).is_served(),
+        case("C1 and C2 of nothing but zeros").says([3]).says([0; 2 * wire::SIZE]).served(),
+        case("C1 and C2 of nothing but ones").says([3]).says([0xff; 2 * wire::SIZE]).served(),
         case("C1 offers a digest and has none")
             .says([3, 0, 0, 0, 0, 128, 0, 7, 2])
             .says([7; 1528])
             .says([0; 1536])
-            .is_served(),
-        case("a whole session before S0")
-            .says([wire::hello(), wire::echo(), wire::connect("live")].concat())
-            .is_served(),
+            .served(),
+        case("a whole session before S0").says([wire::hello(), wire::echo(), wire::connect("live")].concat()).served(),
         met("a second hello instead of chunks").says(wire::hello()).breaks_the_protocol("malformed chunk header"),
         met("a second handshake, to the echo")
             .says([wire::hello(), wire::echo()].concat())
@@ -270,10 +256,10 @@ fn chunks() -> Vec<Case> {
             short(kind::SET_CHUNK_SIZE, format!("Set Chunk Size of {what}"))
                 .breaks_the_protocol("malformed Set Chunk Size"),
             short(kind::ABORT, format!("Abort of {what}")).breaks_the_protocol("malformed Abort (RTMP 1.0 §5.4.2)"),
-            short(kind::ACKNOWLEDGEMENT, format!("an acknowledgement of {what}")).is_served(),
-            short(kind::USER_CONTROL, format!("a user control message of {what}")).is_served(),
-            short(kind::WINDOW, format!("a window of {what}")).is_served(),
-            short(kind::BANDWIDTH, format!("a bandwidth of {what}")).is_served(),
+            short(kind::ACKNOWLEDGEMENT, format!("an acknowledgement of {what}")).served(),
+            short(kind::USER_CONTROL, format!("a user control message of {what}")).served(),
+            short(kind::WINDOW, format!("a window of {what}")).served(),
+            short(kind::BANDWIDTH, format!("a bandwidth of {what}")).served(),
         ]);
     }
     for id in [2, 63, 64, 319, 320, 65_599] {
@@ -284,12 +270,12 @@ fn chunks() -> Vec<Case> {
             0,
             &wire::pong(9),
         ));
-        cases.push(far.is_served());
+        cases.push(far.served());
     }
     for id in [0, 1, 5, 16, 23, 24, 127, 255] {
         let unknown = connected(format!("message type {id}, which nobody knows"));
         let message = wire::message(5, 0, if id == 1 { 7 } else { id }, 1, &[0xa5; 300]);
-        cases.push(unknown.says(message).is_served());
+        cases.push(unknown.says(message).served());
     }
     let promise = |id| [wire::header(id, 0, 0xff_ffff, kind::VIDEO, 1), vec![0]].concat();
     // Its one byte goes to the end of what is promised only with this size.
@@ -304,13 +290,13 @@ fn chunks() -> Vec<Case> {
             .says(promise(5))
             .ends(Ending::TimedOut, "timed out in connect")
             .between(secs(10), ms(10_500)),
-        met("16 MB are promised on each of 60 chunk streams").says(promises(60)).is_served(),
+        met("16 MB are promised on each of 60 chunk streams").says(promises(60)).served(),
         met("16 MB are promised on each of 300 chunk streams")
             .says(promises(300))
             .breaks_the_protocol("open chunk streams over the limit of 64"),
         met("64 chunk streams are legal")
             .says((2..66).flat_map(|id| wire::message(id, 0, kind::VIDEO + 100, 0, &[])).collect::<Vec<_>>())
-            .is_served(),
+            .served(),
         met("65 chunk streams")
             .says((3..68).flat_map(|id| wire::message(id, 0, kind::VIDEO + 100, 0, &[])).collect::<Vec<_>>())
             .breaks_the_protocol("open chunk streams over the limit of 64"),
@@ -330,7 +316,7 @@ fn chunks() -> Vec<Case> {
         met("a type 1 header begins a chunk stream, as librtmp's pings do")
             .says([0x42, 0, 0, 0, 0, 0, 6, 4])
             .says(wire::pong(1))
-            .is_served(),
+            .served(),
         met("the length changes inside a message")
             .says(wire::header(5, 0, 300, kind::VIDEO, 1))
             .says([0; 128])
@@ -341,22 +327,22 @@ fn chunks() -> Vec<Case> {
             .says([0; 128])
             .says(wire::header(5, 0, 200, kind::VIDEO + 100, 1))
             .says([0; 72])
-            .is_served(),
+            .served(),
         met("text instead of chunks")
             .says("Hello, is anybody there? I would like to stream, please.\n")
             .ends(Ending::TimedOut, "timed out in connect")
             .between(secs(10), ms(10_500)),
         met("ones instead of chunks").again([0xff; 1000], 10).breaks_the_protocol("malformed chunk header"),
-        met("zeros instead of chunks are empty messages of no type").again([0; 1200], 10).is_served(),
-        met("an Abort of what was never begun").says(wire::control(kind::ABORT, 77)).is_served(),
+        met("zeros instead of chunks are empty messages of no type").again([0; 1200], 10).served(),
+        met("an Abort of what was never begun").says(wire::control(kind::ABORT, 77)).served(),
         met("an Abort inside a message")
             .says(wire::header(5, 0, 300, kind::VIDEO, 1))
             .says([0; 128])
             .says(wire::control(kind::ABORT, 5))
-            .is_served(),
+            .served(),
         met("16 MB are begun and aborted a thousand times")
             .again([promise(5), vec![0; 127], wire::control(kind::ABORT, 5)].concat(), 1_000)
-            .is_served(),
+            .served(),
         met("the chunk size changes a thousand times")
             .again(
                 [
@@ -366,7 +352,7 @@ fn chunks() -> Vec<Case> {
                 .concat(),
                 1_000,
             )
-            .is_served(),
+            .served(),
         connected("a connection's time is 0xffffff, and it says so again in each chunk")
             .says(wire::message(
                 3,
@@ -376,7 +362,7 @@ fn chunks() -> Vec<Case> {
                 &[wire::text("createStream"), wire::number(7.0), wire::null(), wire::text(&"x".repeat(300))].concat(),
             ))
             .hears(b"_result\0\x40\x1c")
-            .is_served(),
+            .served(),
         connected("a connection's time is 2^32 - 1")
             .says(wire::message(
                 3,
@@ -386,7 +372,7 @@ fn chunks() -> Vec<Case> {
                 &[wire::text("createStream"), wire::number(7.0), wire::null()].concat(),
             ))
             .hears(b"_result\0\x40\x1c")
-            .is_served(),
+            .served(),
         met("slow-loris: a chunk header a byte a second")
             .drips(wire::connect("live"), 1, secs(1))
             .ends(Ending::TimedOut, "timed out in connect")
@@ -464,7 +450,7 @@ fn values() -> Vec<Case> {
         ("a string of 60,000 bytes", wire::text(&"x".repeat(60_000))),
     ];
     for (name, value) in odd {
-        cases.push(connected(format!("a command with {name} is read")).says(call(value)).hears(unknown).is_served());
+        cases.push(connected(format!("a command with {name} is read")).says(call(value)).hears(unknown).served());
     }
     cases
 }
@@ -477,7 +463,7 @@ fn commands() -> Vec<Case> {
             transaction,
             &[wire::null()],
         ));
-        cases.push(call.hears([b"_result\0", &transaction.to_be_bytes()[..]].concat()).is_served());
+        cases.push(call.hears([b"_result\0", &transaction.to_be_bytes()[..]].concat()).served());
     }
     for name in ["", "\0", "../../etc/passwd", "\x1b[2J", "onBWDone", "publish\0", "PUBLISH", "a name of two words"] {
         let call = connected(format!("a call of {name:?}, which nobody knows")).says(wire::command(
@@ -485,13 +471,11 @@ fn commands() -> Vec<Case> {
             9.0,
             &[wire::null()],
         ));
-        cases.push(call.hears("NetConnection.Call.Failed").is_served());
+        cases.push(call.hears("NetConnection.Call.Failed").served());
     }
     let name = |command: &str| wire::command(command, 0.0, &[wire::null(), wire::text("control")]);
     for command in ["FCUnpublish", "deleteStream", "closeStream", "releaseStream", "FCPublish"] {
-        cases.push(
-            connected(format!("{command} of the stream beside it, by a stranger")).says(name(command)).is_served(),
-        );
+        cases.push(connected(format!("{command} of the stream beside it, by a stranger")).says(name(command)).served());
     }
     let late = |case: Case| case.ends(Ending::TimedOut, "timed out in connect").between(secs(10), ms(10_500));
     let refused = "publishing refused: This is no stream name";
@@ -517,24 +501,24 @@ fn commands() -> Vec<Case> {
         met("media before connect, in an aggregate")
             .says(wire::message(4, 0, kind::AGGREGATE, 1, b"\x09\0\0\x02\0\0\0\0\0\0\0\x17\x01\0\0\0\x0d"))
             .breaks_the_protocol("unexpected media before connect"),
-        connected("it connects twice").says(wire::connect("live")).hears("NetConnection.Connect.Rejected").is_served(),
-        connected("it connects a hundred times").again(wire::connect("live"), 100).is_served(),
+        connected("it connects twice").says(wire::connect("live")).hears("NetConnection.Connect.Rejected").served(),
+        connected("it connects a hundred times").again(wire::connect("live"), 100).served(),
         met("it connects to no application")
             .says(wire::command("connect", 1.0, &[]))
             .hears("NetConnection.Connect.Success")
-            .is_served(),
+            .served(),
         met("it connects, and the object is a number")
             .says(wire::command("connect", 1.0, &[wire::number(7.0)]))
             .hears("NetConnection.Connect.Success")
-            .is_served(),
+            .served(),
         met("it publishes to an application that is a number")
             .says(request(wire::number(7.0)))
             .hears("NetStream.Publish.Start")
-            .is_served(),
+            .served(),
         met("it publishes to an application of 60,000 bytes")
             .says(request(wire::text(&"a".repeat(60_000))))
             .hears(bad_name)
-            .is_refused(refused),
+            .refused(refused),
         met("it calls itself something of 60,000 bytes")
             .says(
                 [
@@ -548,7 +532,7 @@ fn commands() -> Vec<Case> {
                 .concat(),
             )
             .hears("NetStream.Publish.Start")
-            .is_served(),
+            .served(),
         met("a command of 64 KiB and one byte")
             .says(wire::message(
                 3,
@@ -558,17 +542,17 @@ fn commands() -> Vec<Case> {
                 &[wire::text("connect"), wire::number(1.0), wire::text(&"x".repeat(65_515))].concat(),
             ))
             .breaks_the_protocol("command over the limit of 65536"),
-        met("an empty command").says(wire::message(3, 0, kind::COMMAND, 0, &[])).is_served(),
+        met("an empty command").says(wire::message(3, 0, kind::COMMAND, 0, &[])).served(),
         met("a command whose name is a number")
             .says(wire::message(3, 0, kind::COMMAND, 0, &wire::number(1.0)))
-            .is_served(),
+            .served(),
         met("a command in a format other than AMF0 or AMF3")
             .says(wire::message(3, 0, kind::COMMAND3, 0, &[9, 9, 9]))
-            .is_served(),
+            .served(),
         met("garbage instead of a command")
             .says(wire::message(3, 0, kind::COMMAND, 0, &[0x77; 50]))
             .breaks_the_protocol("in connect: malformed command"),
-        connected("a call that wants no answer").says(wire::command("nothing", 0.0, &[wire::null()])).is_served(),
+        connected("a call that wants no answer").says(wire::command("nothing", 0.0, &[wire::null()])).served(),
         connected("answers and statuses that nobody has asked for")
             .says(
                 [
@@ -582,61 +566,61 @@ fn commands() -> Vec<Case> {
                 ]
                 .concat(),
             )
-            .is_served(),
-        connected("a thousand streams are created").again(wire::create_stream(), 1_000).within(secs(3)).is_served(),
+            .served(),
+        connected("a thousand streams are created").again(wire::create_stream(), 1_000).within(secs(3)).served(),
         connected("media is sent that nobody has asked for")
             .again(wire::message(4, 0, kind::VIDEO, 1, &[0x17; 5_000]), 20)
-            .is_served(),
+            .served(),
         connected("shared objects")
             .says(
                 [wire::message(3, 0, kind::OBJECT, 0, &[7; 40]), wire::message(3, 0, kind::OBJECT3, 0, &[7; 40])]
                     .concat(),
             )
-            .is_served(),
+            .served(),
         connected("FCPublish of a name of 60,000 bytes")
             .says(wire::command("FCPublish", 4.0, &[wire::null(), wire::text(&"x".repeat(60_000))]))
             .hears("onFCPublish")
-            .is_served(),
+            .served(),
         connected("it publishes on message stream 0")
             .says(wire::command("publish", 3.0, &[wire::null(), wire::text("villain")]))
             .hears("NetStream.Publish.Start")
-            .is_served(),
+            .served(),
         connected("it publishes on message stream 2^32 - 1")
             .says(wire::command_on(u32::MAX, "publish", 3.0, &[wire::null(), wire::text("villain")]))
             .hears("NetStream.Publish.Start")
-            .is_served(),
+            .served(),
         connected("it publishes no name, so that the application is the stream")
             .says(wire::command_on(1, "publish", 3.0, &[]))
             .hears("NetStream.Publish.Start")
-            .is_served(),
+            .served(),
         connected("it publishes a number")
             .says(wire::command_on(1, "publish", 3.0, &[wire::null(), wire::number(7.0)]))
             .hears("NetStream.Publish.Start")
-            .is_served(),
+            .served(),
         connected("it publishes a stream that has a publisher")
             .says(wire::publish("control"))
             .hears(bad_name)
-            .is_refused("publishing refused: the name is in use"),
+            .refused("publishing refused: the name is in use"),
         connected("it publishes a stream that has a publisher, under another spelling")
             .says(wire::publish("control?x=1"))
             .hears(bad_name)
-            .is_refused("publishing refused: the name is in use"),
-        publishing("it publishes twice").says(wire::publish("villain")).hears("Publishing already").is_served(),
+            .refused("publishing refused: the name is in use"),
+        publishing("it publishes twice").says(wire::publish("villain")).hears("Publishing already").served(),
         publishing("it publishes another stream too")
             .says(wire::publish("other"))
             .hears("One stream a connection")
-            .is_served(),
+            .served(),
         publishing("it publishes the stream beside it too")
             .says(wire::publish("control"))
             .hears("One stream a connection")
-            .is_served(),
-        publishing("it publishes and plays").says(wire::play("control")).hears("One stream a connection").is_served(),
-        publishing("it publishes a thousand times").again(wire::publish("villain"), 1_000).within(secs(3)).is_served(),
-        playing("it plays twice").says(wire::play("control")).is_served(),
-        playing("it plays and publishes").says(wire::publish("villain")).is_served(),
+            .served(),
+        publishing("it publishes and plays").says(wire::play("control")).hears("One stream a connection").served(),
+        publishing("it publishes a thousand times").again(wire::publish("villain"), 1_000).within(secs(3)).served(),
+        playing("it plays twice").says(wire::play("control")).served(),
+        playing("it plays and publishes").says(wire::publish("villain")).served(),
         playing("it plays and sends media")
             .again(wire::message(4, 0, kind::VIDEO, 1, b"\x17\x01\0\0\0mine"), 50)
-            .is_served(),
+            .served(),
         playing("it seeks, pauses and says what buffer it has, a thousand times")
             .again(
                 [
@@ -648,14 +632,11 @@ fn commands() -> Vec<Case> {
                 1_000,
             )
             .within(secs(4))
-            .is_served(),
+            .served(),
         playing("it plays and stops in one breath")
             .says(wire::command("deleteStream", 0.0, &[wire::null(), wire::number(1.0)]))
             .ends(Ending::Finished, "playing started"),
-        connected("it plays what nobody publishes")
-            .says(wire::play("nobody"))
-            .hears("NetStream.Play.Start")
-            .is_served(),
+        connected("it plays what nobody publishes").says(wire::play("nobody")).hears("NetStream.Play.Start").served(),
         publishing("it unpublishes the stream beside it, which is its own")
             .says(wire::command("FCUnpublish", 5.0, &[wire::null(), wire::text("control")]))
             .hears("onFCUnpublish")
@@ -705,13 +686,13 @@ fn names() -> Vec<Case> {
     let bad = BAD_NAMES.iter().map(|(name, what)| (*name, (*what).to_owned())).chain(long);
     for (name, what) in bad {
         let publish = connected(format!("it publishes a name {what}")).says(wire::publish(name));
-        cases.push(publish.hears("NetStream.Publish.BadName").is_refused("publishing refused: This is no stream name"));
+        cases.push(publish.hears("NetStream.Publish.BadName").refused("publishing refused: This is no stream name"));
         let play = connected(format!("it plays a name {what}")).says(wire::play(name));
-        cases.push(play.hears("NetStream.Play.StreamNotFound").is_refused("playing refused: This is no stream name"));
+        cases.push(play.hears("NetStream.Play.StreamNotFound").refused("playing refused: This is no stream name"));
     }
     for (name, what) in GOOD_NAMES {
         let publish = connected(format!("it publishes a name {what}, which is legal")).says(wire::publish(name));
-        cases.push(publish.hears("NetStream.Publish.Start").is_served());
+        cases.push(publish.hears("NetStream.Publish.Start").served());
     }
     for (app, what) in [
         ("..", ".."),
@@ -722,20 +703,20 @@ fn names() -> Vec<Case> {
         let publish = met(format!("it publishes to an application {what}"))
             .says(wire::connect(app))
             .says(wire::publish("villain"));
-        cases.push(publish.hears("NetStream.Publish.BadName").is_refused("publishing refused: This is no stream name"));
+        cases.push(publish.hears("NetStream.Publish.BadName").refused("publishing refused: This is no stream name"));
     }
     let bytes = [&b"\x02\0\x05\xff\xfea\xc0\x80"[..]].concat();
     cases.push(
         connected("it publishes a name that is no UTF-8, which is read with replacements")
             .says(wire::command_on(1, "publish", 3.0, &[wire::null(), bytes]))
             .hears("NetStream.Publish.Start")
-            .is_served(),
+            .served(),
     );
     cases.push(
         connected("it publishes a name of 507 bytes, which with its application is the longest")
             .says(wire::publish(&"x".repeat(507)))
             .hears("NetStream.Publish.Start")
-            .is_served(),
+            .served(),
     );
     cases
 }
@@ -780,7 +761,7 @@ fn media() -> Vec<Case> {
     let mut cases: Vec<Case> = Vec::new();
     for (name, kind, payload) in garbled {
         cases.push(
-            publishing(format!("{name}, from a publisher")).says(wire::message(6, 0, kind, 1, &payload)).is_served(),
+            publishing(format!("{name}, from a publisher")).says(wire::message(6, 0, kind, 1, &payload)).served(),
         );
     }
     for (what, times) in [
@@ -790,9 +771,7 @@ fn media() -> Vec<Case> {
         ("at random", [7, 3_000_000_000, 12, 99_999_999]),
     ] {
         let jumps = times.iter().flat_map(|time| wire::message(6, *time, kind::VIDEO, 1, b"\x17\x01\0\0\0x"));
-        cases.push(
-            publishing(format!("a publisher whose time jumps {what}")).says(jumps.collect::<Vec<_>>()).is_served(),
-        );
+        cases.push(publishing(format!("a publisher whose time jumps {what}")).says(jumps.collect::<Vec<_>>()).served());
     }
     let config = |n: u32| video(&[b"\x94", &n.to_be_bytes()[..], b"x"].concat());
     let headers: Vec<u8> = (0..2_000).flat_map(|n| [config(n), video(b"\x17\x01\0\0\0x")].concat()).collect();
@@ -813,7 +792,7 @@ fn media() -> Vec<Case> {
         publishing("slow-loris: a publisher whose frames come in bytes, one every 100 ms, is not silent")
             .drips(video(b"\x17\x01\0\0\0x"), 1, ms(100))
             .within(secs(4))
-            .is_served(),
+            .served(),
         publishing("a command of 64 KiB and one byte, from a publisher")
             .says(wire::message(3, 0, kind::COMMAND, 0, &[0; 65_537]))
             .breaks_the_protocol("while streaming: command over the limit of 65536"),
@@ -821,25 +800,25 @@ fn media() -> Vec<Case> {
             .says(headers)
             .within(secs(3))
             .grows(2 << 20)
-            .is_served(),
-        publishing("headers of 256 tracks").says(tracks).within(secs(2)).is_served(),
+            .served(),
+        publishing("headers of 256 tracks").says(tracks).within(secs(2)).served(),
         publishing("headers of 500 kB, each another, and a picture after each")
             .again(large_header(1), 1)
             .does(Deed::Wait(ms(400)))
             .says((2..90).flat_map(large_header).collect::<Vec<_>>())
             .within(secs(90))
             .grows(LOG_BYTES * 3 / 2)
-            .is_served(),
+            .served(),
         publishing("100,000 messages of nothing")
             .again([0x06u8, 0, 0, 0, 0, 0, 0, 8, 1, 0, 0, 0].repeat(1_000), 100)
             .within(secs(3))
             .grows(LOG_BYTES * 3 / 2)
-            .is_served(),
+            .served(),
         publishing("100,000 messages of nothing, in aggregates")
             .again(aggregate(1_000), 100)
             .within(secs(4))
             .grows(LOG_BYTES * 3 / 2)
-            .is_served(),
+            .served(),
     ]);
     cases
 }
@@ -862,38 +841,38 @@ fn floods() -> Vec<Case> {
             .again(wire::ping(7).repeat(100), 200)
             .ends(Ending::Deaf, "it asks faster than it reads")
             .within(secs(5)),
-        connected("3,000 pings in one breath").says(wire::ping(7).repeat(3_000)).within(secs(5)).is_served(),
+        connected("3,000 pings in one breath").says(wire::ping(7).repeat(3_000)).within(secs(5)).served(),
         connected("2,000 pings a second")
             .does(Deed::Again(wire::ping(7).repeat(20).into(), 400, ms(10)))
             .within(secs(8))
-            .is_served(),
+            .served(),
         connected("20,000 acknowledgements")
             .again(wire::control(kind::ACKNOWLEDGEMENT, 7).repeat(100), 200)
             .within(secs(5))
-            .is_served(),
+            .served(),
         connected("20,000 unknown user control events")
             .again(wire::user_control(999, 7).repeat(100), 200)
             .within(secs(5))
-            .is_served(),
+            .served(),
         connected("an acknowledgement is asked for after every byte")
             .says(wire::control(kind::WINDOW, 1))
             .again(wire::message(4, 0, 99, 0, &[0; 1_000]), 300)
-            .is_served(),
+            .served(),
         connected("an acknowledgement is asked for after 2^32 - 1 bytes")
             .says(wire::control(kind::WINDOW, u32::MAX))
-            .is_served(),
+            .served(),
         connected("an acknowledgement is asked for after none")
             .says(wire::control(kind::WINDOW, 0))
             .again(wire::message(4, 0, 99, 0, &[0; 1_000]), 300)
-            .is_served(),
+            .served(),
         connected("4 MB of messages that nobody knows")
             .again(wire::message(4, 0, 99, 0, &[0; 100_000]), 40)
             .within(secs(5))
-            .is_served(),
+            .served(),
         playing("a player that says 2,000 pings a second")
             .does(Deed::Again(wire::ping(7).repeat(20).into(), 400, ms(10)))
             .within(secs(5))
-            .is_served(),
+            .served(),
         playing("a player that leaves with bytes unread")
             .does(Deed::Deaf)
             .does(Deed::Wait(secs(1)))
@@ -945,10 +924,7 @@ fn floods_are_drunk_or_ended() {
 #[test]
 fn there_are_more_than_a_hundred_of_them_and_no_two_are_the_same() {
     let _alone = beside::alone();
-    let cases = all();
-    let names: std::collections::BTreeSet<_> = cases.iter().map(|case| &case.name).collect();
-    assert_eq!(names.len(), cases.len());
-    assert!(cases.len() >= 100, "{}", cases.len());
+    beside::are_many(all().iter().map(|case| &case.name));
 }
 
 /// What ffmpeg says when it publishes, from its first byte on.

@@ -3,6 +3,7 @@
 
 #![allow(dead_code, missing_docs, unreachable_pub)]
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -27,6 +28,27 @@ pub const CONTROL: &str = "live/control";
 pub const KEY: &str = "Nk7canary5Qm";
 /// Frames that may be under way.
 const UNDER_WAY: usize = 30;
+
+/// Whoever does one thing after the other.
+pub trait Does: Sized {
+    fn does(self, deed: Deed) -> Self;
+
+    fn says(self, bytes: impl AsRef<[u8]>) -> Self {
+        self.does(Deed::Say(bytes.as_ref().to_vec().into()))
+    }
+
+    fn hears(self, bytes: impl AsRef<[u8]>) -> Self {
+        self.does(Deed::Hear(bytes.as_ref().to_vec().into()))
+    }
+
+    fn again(self, bytes: impl AsRef<[u8]>, times: usize) -> Self {
+        self.does(Deed::Again(bytes.as_ref().to_vec().into(), times, Duration::ZERO))
+    }
+
+    fn drips(self, bytes: impl AsRef<[u8]>, size: usize, pause: Duration) -> Self {
+        self.does(Deed::Drip(bytes.as_ref().to_vec().into(), size, pause))
+    }
+}
 
 /// Waits until no other world runs in this process.
 pub fn alone() -> MutexGuard<'static, ()> {
@@ -126,4 +148,13 @@ pub fn is_told(log: &str, told: &str) {
 /// How long it takes.
 pub fn within(name: &str, took: Duration, from: Duration, to: Duration) {
     assert!((from..=to).contains(&took), "{name} took {took:?}");
+}
+
+/// There are at least a hundred cases, and no two of one name.
+pub fn are_many<'a>(names: impl Iterator<Item = &'a String>) {
+    let mut seen = BTreeSet::new();
+    for name in names {
+        assert!(seen.insert(name), "twice: {name}");
+    }
+    assert!(seen.len() >= 100, "{} cases", seen.len());
 }
