@@ -11,11 +11,11 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
 use bytes::Bytes;
-use rtmp_relay::limits::REPLY_BYTES;
+use rtmp_relay::limits::{READ_BYTES_MAX, REPLY_BYTES};
 use rtmp_relay::net::connection::{Error, Received};
 use rtmp_relay::net::{Connection, Filled, Source, Stream};
-use rtmp_relay::rtmp::ServerSession;
 use rtmp_relay::rtmp::session::Phase;
+use rtmp_relay::rtmp::{ServerSession, handshake};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_test::io::{Builder, Mock};
 
@@ -256,4 +256,45 @@ async fn a_peer_that_asks_and_never_reads_the_answers_is_left() {
         }
     };
     assert!(matches!(error, Error::Deaf { phase: Phase::Connect }), "{error}");
+}
+
+/// A peer that always has more, and how much of it the largest read has taken.
+struct Endless(Arc<AtomicUsize>);
+
+impl Stream for Endless {}
+
+impl AsyncRead for Endless {
+    fn poll_read(self: Pin<&mut Self>, _: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let first = self.0.fetch_max(buf.remaining(), Ordering::Relaxed) == 0;
+        buf.initialize_unfilled().fill(if first { 3 } else { 0 });
+        buf.advance(if first { 1 } else { buf.remaining() });
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Endless {
+    fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Poll::Ready(Ok(bytes.len()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+#[tokio::test]
+async fn one_read_takes_so_much_of_a_peer_that_always_has_more_and_no_more() {
+    let largest = Arc::new(AtomicUsize::new(0));
+    let session = ServerSession::new([0; handshake::SIZE - 8]);
+    let mut connection: Connection<_, _, Hand> = Connection::new(Endless(largest.clone()), session);
+    for _ in 0..50 {
+        connection.receive().await.unwrap();
+        while connection.event().unwrap().is_some() {}
+    }
+    let largest = largest.load(Ordering::Relaxed);
+    assert!((READ_BYTES_MAX..=2 * READ_BYTES_MAX).contains(&largest), "{largest}");
 }

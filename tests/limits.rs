@@ -11,12 +11,13 @@ use std::time::{Duration, Instant, SystemTime};
 
 use rtmp_relay::config::Config;
 use rtmp_relay::flv::Kind;
-use rtmp_relay::inbound::Ending;
+use rtmp_relay::inbound::{Ending, Visitors};
 use rtmp_relay::net::tcp::Tcp;
 use rtmp_relay::net::{Listener, Network};
 use rtmp_relay::relay::Relay;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
-use tokio::task::JoinSet;
+use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 mod peers;
@@ -161,31 +162,88 @@ async fn without_file_descriptors_the_relay_rests_between_tries_and_resumes_with
     tokio::time::timeout(PATIENCE, running).await.unwrap().unwrap();
 }
 
+/// A relay with an encoder and a player on it.
+struct Stage {
+    address: SocketAddr,
+    visitors: Arc<Visitors>,
+    encoder: Encoder,
+    player: Player,
+    stop: CancellationToken,
+    running: JoinHandle<()>,
+}
+
+impl Stage {
+    async fn set() -> Self {
+        let _ = rlimit::increase_nofile_limit(u64::MAX);
+        let config = Config { listen: "127.0.0.1:0".parse().unwrap(), ..Config::default() };
+        let relay = Relay::bind(Tcp, config, fastrand::Rng::with_seed(1)).await.unwrap();
+        let (address, visitors) = (relay.address(), relay.visitors().clone());
+        let stop = CancellationToken::new();
+        let running = tokio::spawn(relay.run(stop.clone()));
+        let mut encoder = Encoder::publish(address, "live/show").await.unwrap();
+        let player = Player::play(address, "live/show").await;
+        encoder.headers().await;
+        Stage { address, visitors, encoder, player, stop, running }
+    }
+
+    async fn send(&mut self, n: usize) {
+        self.encoder.send(Kind::Video, 33 * n as u32, &video(n == 0, n)).await;
+    }
+
+    /// The player has got every picture of these.
+    async fn strike(mut self, pictures: usize) {
+        self.encoder.end().await;
+        let got: Vec<_> = self.player.rest().await.into_iter().map(|(.., payload)| payload).skip(2).collect();
+        assert_eq!(got, (0..pictures).map(|n| video(n == 0, n)).collect::<Vec<_>>());
+        self.stop.cancel();
+        tokio::time::timeout(PATIENCE, self.running).await.unwrap().unwrap();
+    }
+}
+
 #[tokio::test]
 async fn two_thousand_who_never_say_a_word_are_shown_out_after_five_seconds_and_disturb_nobody() {
-    let _ = rlimit::increase_nofile_limit(u64::MAX);
-    let relay = {
-        let config = Config { listen: "127.0.0.1:0".parse().unwrap(), ..Config::default() };
-        Relay::bind(Tcp, config, fastrand::Rng::with_seed(1)).await.unwrap()
-    };
-    let (address, visitors) = (relay.address(), relay.visitors().clone());
-    let stop = CancellationToken::new();
-    let running = tokio::spawn(relay.run(stop.clone()));
-    let mut encoder = Encoder::publish(address, "live/show").await.unwrap();
-    let mut player = Player::play(address, "live/show").await;
-    encoder.headers().await;
+    let mut stage = Stage::set().await;
     let mut silent = Vec::new();
     for n in 0..2_000 {
-        silent.push(tokio::net::TcpStream::connect(address).await.unwrap());
+        silent.push(tokio::net::TcpStream::connect(stage.address).await.unwrap());
         if n % 4 == 0 {
-            encoder.send(Kind::Video, 8 * n as u32, &video(n == 0, n / 4)).await;
+            stage.send(n / 4).await;
         }
     }
+    let visitors = stage.visitors.clone();
     until("all have been shown out", || visitors.endings().get(&Ending::TimedOut) == Some(&2_000)).await;
     assert_eq!(visitors.count(), 2);
-    encoder.end().await;
-    let got: Vec<_> = player.rest().await.into_iter().map(|(.., payload)| payload).skip(2).collect();
-    assert_eq!(got, (0..500).map(|n| video(n == 0, n)).collect::<Vec<_>>());
-    stop.cancel();
-    tokio::time::timeout(PATIENCE, running).await.unwrap().unwrap();
+    stage.strike(500).await;
+}
+
+#[tokio::test]
+async fn five_hundred_connects_a_second_disturb_nobody_and_each_is_counted_once() {
+    let hello = [&[3][..], &[7; 1536]].concat();
+    let words: [&[u8]; 4] = [b"", b"GET / HTTP/1.1\r\n\r\n", b"\0", &hello];
+    let mut stage = Stage::set().await;
+    let mut clock = tokio::time::interval(Duration::from_millis(10));
+    let began = Instant::now();
+    for n in 0..200 {
+        clock.tick().await;
+        for visit in 0..5 {
+            let mut stream = tokio::net::TcpStream::connect(stage.address).await.unwrap();
+            stream.write_all(words[(5 * n + visit) % words.len()]).await.unwrap();
+            stream.shutdown().await.unwrap();
+            // Until the relay has closed too, so that none of them is a reset.
+            tokio::spawn(async move { stream.read_to_end(&mut Vec::new()).await });
+        }
+        stage.send(n).await;
+    }
+    let took = began.elapsed();
+    assert!(took < Duration::from_secs(4), "1,000 connects took {took:?}");
+    let visitors = stage.visitors.clone();
+    until("all have gone", || visitors.count() == 2).await;
+    let endings = visitors.endings();
+    assert_eq!(endings.values().sum::<u64>(), 1_000, "{endings:?}");
+    assert_eq!(endings.get(&Ending::Closed), Some(&500));
+    assert_eq!((endings.get(&Ending::Unsupported), endings.get(&Ending::Protocol)), (Some(&250), Some(&250)));
+    let came = Instant::now();
+    let mut late = Player::play(stage.address, "live/show").await;
+    assert!(late.next().await.is_some() && came.elapsed() < Duration::from_secs(1), "{:?}", came.elapsed());
+    stage.strike(200).await;
 }
