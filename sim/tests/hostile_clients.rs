@@ -9,7 +9,7 @@ use std::time::Duration;
 use rtmp_relay::inbound::Ending;
 use rtmp_relay::limits::LOG_BYTES;
 use sim::wire::{self, kind};
-use sim::{Deed, Encounter, Script, ms, secs};
+use sim::{Deed, Encounter, Script, World, ms, secs};
 
 mod beside;
 
@@ -108,14 +108,14 @@ fn meet(script: Script, limit: Duration, heap: usize, over: impl Fn(bool, &Encou
     let mut world = beside::world(1, &[]).villain("villain");
     world.run(secs(1));
     let (visitors, endings) = (world.visitors("relay"), world.endings("relay"));
+    let has_gone = |world: &World| world.endings("relay") != endings;
     let before = beside::Heap::now();
     let seen = world.attack("villain", "relay", script);
     let began = world.now();
-    world.run(ms(100));
-    while world.now() < began + limit && !over(world.visitors("relay") == visitors, &seen.borrow()) {
+    while world.now() < began + limit && !over(has_gone(&world), &seen.borrow()) {
         world.run(ms(10));
     }
-    let (took, gone) = (world.now() - began, world.visitors("relay") == visitors);
+    let (took, gone) = (world.now() - began, has_gone(&world));
     world.dismiss("villain");
     while world.visitors("relay") > visitors && world.now() < began + limit + secs(2) {
         world.run(ms(10));
@@ -605,6 +605,11 @@ fn commands() -> Vec<Case> {
             .says(wire::publish("control?x=1"))
             .hears(bad_name)
             .refused("publishing refused: the name is in use"),
+        connected("it is refused and does not let go")
+            .does(Deed::Deaf)
+            .says(wire::publish(".."))
+            .refused(refused)
+            .between(secs(1), ms(1_500)),
         publishing("it publishes twice").says(wire::publish("villain")).hears("Publishing already").served(),
         publishing("it publishes another stream too")
             .says(wire::publish("other"))

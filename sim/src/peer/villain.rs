@@ -194,7 +194,11 @@ async fn meet(stream: Mss, script: Script, seen: Shared<Encounter>, trace: Trace
     let reading = async {
         let mut bytes = vec![0; 16 << 10];
         while !deaf.get() {
-            match from.read(&mut bytes).await {
+            let read = from.read(&mut bytes).await;
+            if deaf.get() {
+                break;
+            }
+            match read {
                 Ok(0) => return End::Closed,
                 Ok(read) => seen.borrow_mut().hear(&bytes[..read]),
                 Err(_) => return End::Reset,
