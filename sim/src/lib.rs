@@ -29,7 +29,7 @@ pub mod trace;
 pub mod wire;
 pub mod world;
 
-pub use peer::{Act, Answer, Deed, Encounter, End, Media, Script, Session, Tape};
+pub use peer::{Act, Answer, Deed, Encounter, End, Media, Session, Tape};
 pub use world::{World, ms, secs};
 
 #[cfg(test)]

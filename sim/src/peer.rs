@@ -33,7 +33,7 @@ pub(crate) use player::Player;
 pub(crate) use server::Server;
 pub use server::{Answer, Session};
 pub(crate) use show::{Picture, Show};
-pub use villain::{Deed, Encounter, End, Script};
+pub use villain::{Deed, Encounter, End};
 pub(crate) use villain::{Orders, Villain};
 
 /// A client gives up a wait for an answer after this.

@@ -18,7 +18,7 @@ use tracing::subscriber::DefaultGuard;
 use crate::event::Event;
 use crate::net::Turmoil;
 use crate::peer::{
-    Act, Answer, Encoder, Encounter, Orders, Place, Player, Script, Server, Session, Shared, Tape, Villain,
+    Act, Answer, Deed, Encoder, Encounter, Orders, Place, Player, Server, Session, Shared, Tape, Villain,
 };
 use crate::trace::Trace;
 
@@ -187,8 +187,7 @@ impl World {
     }
 
     fn villain_named(&mut self, name: &'static str) -> Villain {
-        let orders = self.villains.entry(name).or_default().clone();
-        Villain { trace: self.trace.clone(), orders }
+        Villain { orders: self.villains.entry(name).or_default().clone() }
     }
 
     fn tape(&mut self, name: &'static str) -> Shared<Tape> {
@@ -257,14 +256,14 @@ impl World {
         self.stops[relay].borrow().cancel();
     }
 
-    /// A villain connects to a host, and does as the script says.
-    pub fn attack(&mut self, villain: &str, host: &str, script: Script) -> Shared<Encounter> {
-        self.villains[villain].borrow_mut().attack(host, script)
+    /// A villain connects to a host, and does this.
+    pub fn attack(&mut self, villain: &str, host: &str, deeds: Vec<Deed>) -> Shared<Encounter> {
+        self.villains[villain].borrow_mut().attack(host, deeds)
     }
 
-    /// A villain server does this with its next connection, with the one after it, and the last of it with all that follow.
-    pub fn trap(&mut self, villain: &str, scripts: Vec<Script>) {
-        self.villains[villain].borrow_mut().trap(scripts);
+    /// A villain server does this with each of its connections.
+    pub fn trap(&mut self, villain: &str, deeds: Vec<Deed>) {
+        self.villains[villain].borrow_mut().trap(deeds);
     }
 
     /// The connections it has had since.
@@ -272,7 +271,7 @@ impl World {
         self.villains[villain].borrow().sprung()
     }
 
-    /// A villain leaves all its connections, with its last words if it has any.
+    /// A villain leaves all its connections without a word.
     pub fn dismiss(&mut self, villain: &str) {
         self.villains[villain].borrow_mut().dismiss();
     }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use rtmp_relay::inbound::Ending;
 use rtmp_relay::limits::LOG_BYTES;
 use sim::wire::{self, kind};
-use sim::{Deed, Encounter, Script, World, ms, secs};
+use sim::{Deed, Encounter, World, ms, secs};
 
 mod beside;
 
@@ -73,9 +73,8 @@ impl Case {
     }
 
     fn play(&self) {
-        let script = Script { deeds: self.deeds.clone(), ..Script::default() };
         let ends = self.ends.is_some();
-        let met = meet(script, self.takes.1 + secs(1), self.heap, |gone, seen| gone || !ends && seen.done);
+        let met = meet(self.deeds.clone(), self.takes.1 + secs(1), self.heap, |gone, seen| gone || !ends && seen.done);
         assert_eq!(met.gone, ends, "gone by itself: {:?}\n{}", met.seen, met.log);
         for deed in &self.deeds {
             let Deed::Hear(bytes) = deed else { continue };
@@ -104,13 +103,13 @@ struct Met {
 
 /// Lets a villain loose until it is `over`, given whether it has gone, or for so long; then calls it back. The stream beside it
 /// loses nothing, and the heap grows by no more than `heap`.
-fn meet(script: Script, limit: Duration, heap: usize, over: impl Fn(bool, &Encounter) -> bool) -> Met {
+fn meet(deeds: Vec<Deed>, limit: Duration, heap: usize, over: impl Fn(bool, &Encounter) -> bool) -> Met {
     let mut world = beside::world(1, &[]).villain("villain");
     world.run(secs(1));
     let (visitors, endings) = (world.visitors("relay"), world.endings("relay"));
     let has_gone = |world: &World| world.endings("relay") != endings;
     let before = beside::Heap::now();
-    let seen = world.attack("villain", "relay", script);
+    let seen = world.attack("villain", "relay", deeds);
     let began = world.now();
     while world.now() < began + limit && !over(has_gone(&world), &seen.borrow()) {
         world.run(ms(10));
@@ -951,9 +950,9 @@ fn a_session_with_one_bit_flipped_anywhere_is_served_or_ended() {
     for (n, at) in places().into_iter().enumerate() {
         let (mut bytes, bit) = (RECORDED[..PLAYED].to_vec(), n % 8);
         bytes[at] ^= 1 << bit;
-        let script = Script { deeds: vec![Deed::Say(bytes.into())], ..Script::default() };
+        let deeds = vec![Deed::Say(bytes.into())];
         beside::judge(&mut failures, &format!("byte {at}, bit {bit}"), || {
-            let met = meet(script, secs(1), beside::HEAP_MAX, |gone, _| gone);
+            let met = meet(deeds, secs(1), beside::HEAP_MAX, |gone, _| gone);
             let told = met.log.lines().rev().find_map(|line| line.split_once("connection ended: "));
             let refused = met.log.lines().rev().find_map(|line| line.split_once("publishing refused: "));
             let outcome = match (met.gone, refused, told) {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use rtmp_relay::destination::{State, Status};
 use sim::wire::{self, kind};
-use sim::{Deed, Script, World, ms, secs};
+use sim::{Deed, World, ms, secs};
 
 mod beside;
 
@@ -128,7 +128,7 @@ impl Case {
 /// A world whose second destination meets the villain, with every connection anew.
 fn stage(deeds: Vec<Deed>) -> World {
     let mut world = beside::world(1, &[&format!("rtmp://villain/live/{}", beside::KEY)]).villain_server("villain");
-    world.trap("villain", vec![Script { deeds, ..Script::default() }]);
+    world.trap("villain", deeds);
     world.run(ms(50));
     world
 }

@@ -16,16 +16,13 @@ use tokio_util::sync::CancellationToken;
 
 use super::Shared;
 use crate::net::{Mss, Turmoil};
-use crate::trace::Trace;
 
 /// A villain looks for something to do this often.
 const IDLE: Duration = Duration::from_millis(5);
-/// Last words have this long to arrive before the connection goes.
-const LAST_WORDS: Duration = Duration::from_millis(100);
 /// Of what it has heard a villain remembers this much.
 const MEMORY: usize = 256 << 10;
 
-/// One thing that a villain does.
+/// One thing that a villain does, of many, one after the other. Then it reads until the peer closes.
 #[derive(Debug, Clone)]
 pub enum Deed {
     /// Sends this.
@@ -46,15 +43,6 @@ pub enum Deed {
     Shut,
 }
 
-/// What a villain does, one after the other. Then it reads until the peer closes.
-#[derive(Debug, Clone, Default)]
-pub struct Script {
-    /// Its deeds.
-    pub deeds: Vec<Deed>,
-    /// What it says when the world dismisses it; else it goes without a word.
-    pub last_words: Bytes,
-}
-
 /// How a villain's connection ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum End {
@@ -71,10 +59,8 @@ pub enum End {
 /// One connection of a villain's, as it saw it.
 #[derive(Debug, Default)]
 pub struct Encounter {
-    /// Simulated time.
-    pub opened: Duration,
-    /// Simulated time, and how, once it is over.
-    pub ended: Option<(Duration, End)>,
+    /// How, once it is over.
+    pub ended: Option<End>,
     /// Bytes heard in all.
     pub bytes: usize,
     /// The last of them.
@@ -99,10 +85,10 @@ fn find(heard: &[u8], bytes: &[u8]) -> Option<usize> {
 /// Scripts for connections that a villain is still to make, and whether those it has are to end.
 #[derive(Default)]
 pub(crate) struct Orders {
-    attacks: Vec<(String, Script, Shared<Encounter>)>,
+    attacks: Vec<(String, Vec<Deed>, Shared<Encounter>)>,
     word: CancellationToken,
-    /// What a server does with the connections to come, the last one for all after it.
-    traps: Vec<Script>,
+    /// What a server does with each of the connections to come.
+    trap: Vec<Deed>,
     /// What it saw of them.
     sprung: Vec<Shared<Encounter>>,
 }
@@ -110,21 +96,20 @@ pub(crate) struct Orders {
 /// A host full of villains who wait for orders.
 #[derive(Clone)]
 pub(crate) struct Villain {
-    pub(crate) trace: Trace,
     pub(crate) orders: Shared<Orders>,
 }
 
 impl Orders {
-    /// Connects to a host, and does as the script says.
-    pub(crate) fn attack(&mut self, host: &str, script: Script) -> Shared<Encounter> {
+    /// Connects to a host, and does this.
+    pub(crate) fn attack(&mut self, host: &str, deeds: Vec<Deed>) -> Shared<Encounter> {
         let seen = Shared::<Encounter>::default();
-        self.attacks.push((host.to_owned(), script, seen.clone()));
+        self.attacks.push((host.to_owned(), deeds, seen.clone()));
         seen
     }
 
     /// Has a server do this with its connections from now on.
-    pub(crate) fn trap(&mut self, scripts: Vec<Script>) {
-        (self.traps, self.sprung) = (scripts, Vec::new());
+    pub(crate) fn trap(&mut self, deeds: Vec<Deed>) {
+        (self.trap, self.sprung) = (deeds, Vec::new());
     }
 
     /// The connections since then.
@@ -137,11 +122,10 @@ impl Orders {
         std::mem::take(&mut self.word).cancel();
     }
 
-    fn next_trap(&mut self) -> (Script, Shared<Encounter>) {
-        let script = self.traps.get(self.sprung.len()).or(self.traps.last()).cloned().unwrap_or_default();
+    fn spring(&mut self) -> (Vec<Deed>, Shared<Encounter>) {
         let seen = Shared::<Encounter>::default();
         self.sprung.push(seen.clone());
-        (script, seen)
+        (self.trap.clone(), seen)
     }
 }
 
@@ -151,19 +135,18 @@ impl Villain {
         let mut meetings = JoinSet::new();
         loop {
             let attacks = std::mem::take(&mut self.orders.borrow_mut().attacks);
-            for (host, script, seen) in attacks {
-                let (trace, word) = (self.trace.clone(), self.orders.borrow().word.clone());
+            for (host, deeds, seen) in attacks {
+                let word = self.orders.borrow().word.clone();
                 meetings.spawn_local(async move {
                     let network = Turmoil::default();
-                    seen.borrow_mut().opened = trace.now();
                     let found = network.lookup(&host, 1935).await.ok().and_then(|found| found.first().copied());
                     let stream = match found {
                         Some(address) => network.connect(address).await.ok(),
                         None => None,
                     };
                     match stream {
-                        Some(stream) => meet(stream, script, seen, trace, word).await,
-                        None => seen.borrow_mut().ended = Some((trace.now(), End::Refused)),
+                        Some(stream) => meet(stream, deeds, seen, word).await,
+                        None => seen.borrow_mut().ended = Some(End::Refused),
                     }
                 });
             }
@@ -178,17 +161,16 @@ impl Villain {
         let mut meetings = JoinSet::new();
         loop {
             let (stream, _) = listener.accept().await?;
-            let (script, seen) = self.orders.borrow_mut().next_trap();
-            let (trace, word) = (self.trace.clone(), self.orders.borrow().word.clone());
-            seen.borrow_mut().opened = trace.now();
+            let (deeds, seen) = self.orders.borrow_mut().spring();
+            let word = self.orders.borrow().word.clone();
             while meetings.try_join_next().is_some() {}
-            meetings.spawn_local(meet(stream, script, seen, trace, word));
+            meetings.spawn_local(meet(stream, deeds, seen, word));
         }
     }
 }
 
 /// One connection, to its end.
-async fn meet(stream: Mss, script: Script, seen: Shared<Encounter>, trace: Trace, word: CancellationToken) {
+async fn meet(stream: Mss, deeds: Vec<Deed>, seen: Shared<Encounter>, word: CancellationToken) {
     let (mut from, mut to) = split(stream);
     let (deaf, news) = (Cell::new(false), Notify::new());
     let reading = async {
@@ -208,7 +190,7 @@ async fn meet(stream: Mss, script: Script, seen: Shared<Encounter>, trace: Trace
         pending().await
     };
     let acting = async {
-        for deed in &script.deeds {
+        for deed in &deeds {
             let done = match deed {
                 Deed::Say(bytes) => to.write_all(bytes).await,
                 Deed::Again(bytes, times, pause) => again(&mut to, bytes, *times, *pause).await,
@@ -252,14 +234,11 @@ async fn meet(stream: Mss, script: Script, seen: Shared<Encounter>, trace: Trace
     };
     let end = tokio::select! {
         biased;
-        () = word.cancelled() => None,
-        end = reading => Some(end),
-        end = acting => Some(end),
+        () = word.cancelled() => End::Left,
+        end = reading => end,
+        end = acting => end,
     };
-    if end.is_none() && !script.last_words.is_empty() && to.write_all(&script.last_words).await.is_ok() {
-        sleep(LAST_WORDS).await;
-    }
-    seen.borrow_mut().ended = Some((trace.now(), end.unwrap_or(End::Left)));
+    seen.borrow_mut().ended = Some(end);
 }
 
 async fn again(
