@@ -7,6 +7,11 @@ setup:
     tests/e2e/setup
 
 # Formatting, lints and documentation.
+# The same for the interop matrix (VLC, mpv, GStreamer, nginx, a newer ffmpeg, …).
+setup-interop:
+    tests/interop/setup
+
+# Formatting and lints.
 check:
     cargo fmt --all --check
     cargo clippy --workspace --all-targets -- -D warnings
@@ -41,3 +46,8 @@ fuzz seconds="60" *targets="":
 e2e *args:
     cargo build --release --package rtmp-relay
     python3 tests/e2e/run.py {{args}}
+
+# The built relay with every program there is, and a table of it; takes words to choose cells by, --markdown, or --keep.
+interop *args:
+    cargo build --release --package rtmp-relay
+    python3 tests/interop/run.py {{args}}

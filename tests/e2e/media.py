@@ -12,8 +12,8 @@ CELLS, CELL = 16, 32  # the frame number's bits in the picture's top row, lowest
 COLOURS = {"red": (255, 0, 0), "lime": (0, 255, 0), "blue": (0, 0, 255)}  # cells to the right of the number
 
 
-def encode(path):
-    """Writes the pattern: FRAMES numbered pictures with B frames, and a tone. Its first packet is a key frame."""
+def encode(path, seconds=SECONDS):
+    """Writes the pattern: RATE numbered pictures a second with B frames, and a tone. Its first packet is a key frame."""
     picture = f"testsrc2=size=640x360:rate={RATE},drawbox=w={CELLS * CELL}:h={CELL}:color=black:t=fill"
     for bit in range(CELLS):
         picture += (f",drawbox=x={bit * CELL}:w={CELL}:h={CELL}:color=white:t=fill"
@@ -22,7 +22,7 @@ def encode(path):
         picture += f",drawbox=x={cell * CELL}:w={CELL}:h={CELL}:color={colour}:t=fill"
     subprocess.run(
         ["ffmpeg", "-v", "error", "-nostdin", "-f", "lavfi", "-i", picture,
-         "-f", "lavfi", "-i", "sine=frequency=440:sample_rate=48000", "-t", str(SECONDS),
+         "-f", "lavfi", "-i", "sine=frequency=440:sample_rate=48000", "-t", str(seconds),
          "-c:v", "libx264", "-preset", "veryfast", "-bf", "2", "-pix_fmt", "yuv420p", "-colorspace", "smpte170m",
          "-g", str(KEY_FRAME_EVERY), "-keyint_min", str(KEY_FRAME_EVERY), "-sc_threshold", "0",
          "-b:v", "1000k", "-maxrate", "1000k", "-bufsize", "1000k", "-c:a", "aac", "-b:a", "128k", "-ac", "2",

@@ -43,14 +43,15 @@ class Program:
     """One process in a session of its own, with stdout in NAME.out and stderr in NAME.log."""
 
     started = []
+    privileges = []  # what setpriv is told to take away
 
     def __init__(self, name, argv, folder, **env):
-        self.name = name
+        self.name, self.folder = name, folder
         self.log, self.out = folder / f"{name}.log", folder / f"{name}.out"
         with self.log.open("wb") as stderr, self.out.open("wb") as stdout:
             # Should the test itself be killed, the kernel ends the program too.
             self.process = subprocess.Popen(
-                ["setpriv", "--pdeathsig", "KILL", *map(str, argv)], env={**os.environ, **env},
+                ["setpriv", *self.privileges, "--pdeathsig", "KILL", *map(str, argv)], env={**os.environ, **env},
                 stdin=subprocess.DEVNULL, stdout=stdout, stderr=stderr, start_new_session=True)
         self.started_at = time.monotonic()
         self.started.append(self)
@@ -92,7 +93,8 @@ class Program:
             self.process.wait()
 
     @classmethod
-    def kill_all(cls):
-        """Ends whatever still runs, the newest first."""
-        while cls.started:
-            cls.started.pop().kill()
+    def kill_all(cls, folder=None):
+        """Ends whatever still runs, the newest first; only what logs to `folder`, if one is given."""
+        for program in [program for program in reversed(cls.started) if folder in (None, program.folder)]:
+            program.kill()
+            cls.started.remove(program)

@@ -31,17 +31,8 @@ def obs_to_ffplay(folder, pattern):
         server1.publishing("obs", 60)
         server2.publishing("obs", 10)
         ffplay = Ffplay(folder, wall.display, f"{server2.app}/obs")
-
-        def pattern_seen():
-            return picture if (picture := wall.picture()).number() is not None else None
-
-        def pattern_moved():  # by 2 s at least; OBS plays the file in a loop
-            picture = pattern_seen()
-            moved = (picture.number() - first.number()) % media.FRAMES if picture else 0
-            return picture if 2 * media.RATE <= moved <= 8 * media.RATE else None
-        first, first_at = ffplay.awaits("right picture", pattern_seen, 30), time.monotonic()
-        second = ffplay.awaits("picture 2 s on", pattern_moved, 12)
-        seconds = time.monotonic() - first_at
+        (first, first_at), (second, second_at) = wall.moves(ffplay, media.FRAMES)
+        seconds = second_at - first_at
         first.save(folder / "ffplay-1.png")
         second.save(folder / "ffplay-2.png")
     finally:

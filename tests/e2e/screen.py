@@ -1,8 +1,9 @@
 """A screen without a monitor, and what is to be seen on it."""
 import struct
+import time
 import zlib
 
-from media import CELL, CELLS, COLOURS
+from media import CELL, CELLS, COLOURS, RATE
 from program import Program
 
 TOLERANCE = 30  # how far a conversion of colour spaces may move a component of a colour
@@ -67,3 +68,18 @@ class Screen(Program):
             if before and picture.number() == before.number():
                 return picture
             before = picture
+
+    def pattern(self):
+        """The picture on the screen, if it is the pattern."""
+        return picture if (picture := self.picture()).number() is not None else None
+
+    def moves(self, player, frames):
+        """Two pictures of the pattern that `player` shows 2 to 8 s apart, the film being `frames` long and played in a loop,
+        and the time of each."""
+        def later():
+            picture = self.pattern()
+            moved = (picture.number() - first.number()) % frames if picture else 0
+            return picture if 2 * RATE <= moved <= 8 * RATE else None
+        first, first_at = player.awaits("right picture", self.pattern, 30), time.monotonic()
+        second = player.awaits("picture 2 s on", later, 12)
+        return (first, first_at), (second, time.monotonic())
