@@ -48,7 +48,10 @@ pub async fn serve<S: Stream>(asked: Asked<S>, house: &House) -> Result<(), Erro
         biased;
         () = house.stop.cancelled() => {
             connection.session.ask_to_reconnect();
-            Ok(())
+            ingest.publication.end();
+            info!(%stream, "publishing stopped");
+            connection.close().await;
+            return Ok(());
         }
         () = replaced => {
             info!(%stream, %peer, "publisher replaced: it was silent, and another came");
@@ -61,7 +64,7 @@ pub async fn serve<S: Stream>(asked: Asked<S>, house: &House) -> Result<(), Erro
         Ok(()) => {
             ingest.publication.end();
             info!(%stream, "publishing stopped");
-            connection.close().await;
+            connection.close_second().await;
             Ok(())
         }
         Err(error) => {

@@ -293,6 +293,19 @@ async fn shutdown_says_goodbye_to_everybody_and_does_not_wait_for_a_publisher() 
 }
 
 #[tokio::test]
+async fn an_encoder_that_has_ended_its_stream_may_close_first_but_not_stay() {
+    let server = Server::start(ANYWHERE, &[], None).await;
+    let encoder = Encoder::publish(server.address, "live/show").await.unwrap();
+    let mut player = Player::play(server.address, "live/show").await;
+    let asked = Instant::now();
+    let stayed = tokio::spawn(encoder.stay());
+    assert!(player.rest().await.is_empty());
+    assert!(asked.elapsed() < Duration::from_millis(900), "players do not wait for it: {:?}", asked.elapsed());
+    let stayed = stayed.await.unwrap();
+    assert!((Duration::from_millis(900)..Duration::from_secs(5)).contains(&stayed), "{stayed:?}");
+}
+
+#[tokio::test]
 async fn a_server_that_does_not_let_go_in_time_is_reset_before_the_next_session() {
     let listener = tokio::net::TcpListener::bind(ANYWHERE).await.unwrap();
     let relay = Server::start(ANYWHERE, &[("deaf", listener.local_addr().unwrap())], None).await;

@@ -192,6 +192,22 @@ impl<S: Stream, P: Session, M: Source> Connection<S, P, M> {
         std::future::poll_fn(|cx| self.poll_receive(cx)).await
     }
 
+    /// Waits for a peer that has said goodbye to close first, `limits::GOODBYE` at most, and then ends the stream: GStreamer's
+    /// rtmp2sink, which still has its deleteStream to say, takes a server that closes first for a failure.
+    pub async fn close_second(mut self) {
+        let gone = async {
+            loop {
+                while let Ok(Some(_)) = self.event() {}
+                if !matches!(self.receive().await, Ok(Received::Bytes)) {
+                    break;
+                }
+            }
+        };
+        // One who stays is closed all the same.
+        let _ = timeout(GOODBYE, gone).await;
+        self.farewell().await;
+    }
+
     /// Sends what is queued and ends the stream. What has not gone within `limits::GOODBYE` the network may still deliver.
     pub async fn close(mut self) {
         self.farewell().await;

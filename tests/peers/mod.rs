@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::task::Waker;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use rtmp_relay::config::{Config, Route};
@@ -143,6 +143,14 @@ impl Encoder {
     pub async fn end(mut self) {
         self.connection.session.finish();
         self.connection.close().await;
+    }
+
+    /// Ends the stream but not the connection: how long the server keeps it open then.
+    pub async fn stay(mut self) -> Duration {
+        self.connection.session.finish();
+        let asked = Instant::now();
+        while self.connection.event().is_ok() && self.connection.receive().await.is_ok() {}
+        asked.elapsed()
     }
 }
 
