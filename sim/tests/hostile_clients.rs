@@ -644,7 +644,8 @@ fn commands() -> Vec<Case> {
         publishing("it unpublishes the stream beside it, which is its own")
             .says(wire::command("FCUnpublish", 5.0, &[wire::null(), wire::text("control")]))
             .hears("onFCUnpublish")
-            .ends(Ending::Finished, "publishing stopped"),
+            .ends(Ending::Finished, "publishing stopped")
+            .between(secs(1), ms(1_500)),
     ]);
     cases
 }
