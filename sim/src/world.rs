@@ -11,6 +11,7 @@ use rtmp_relay::config::{self, Config};
 use rtmp_relay::destination::{Board, State, Status};
 use rtmp_relay::inbound::{Ending, Visitors};
 use rtmp_relay::relay::Relay;
+use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 use tracing::subscriber::DefaultGuard;
@@ -69,6 +70,8 @@ pub struct World {
     visitors: BTreeMap<&'static str, Shared<Option<Arc<Visitors>>>>,
     /// Each relay's word to stop.
     stops: BTreeMap<&'static str, Shared<CancellationToken>>,
+    /// Where each relay hears of another configuration.
+    ears: BTreeMap<&'static str, Shared<Option<UnboundedSender<Config>>>>,
     /// The states last written to the trace.
     states: BTreeMap<(&'static str, usize), State>,
     tapes: BTreeMap<&'static str, Shared<Tape>>,
@@ -107,6 +110,7 @@ impl World {
             boards: BTreeMap::new(),
             visitors: BTreeMap::new(),
             stops: BTreeMap::new(),
+            ears: BTreeMap::new(),
             states: BTreeMap::new(),
             tapes: BTreeMap::new(),
             sessions: BTreeMap::new(),
@@ -118,32 +122,41 @@ impl World {
 
     /// Adds a relay that sends every stream to these hosts, or URLs.
     pub fn relay(mut self, name: &'static str, destinations: &[&str]) -> Self {
-        let urls: Vec<String> = destinations
-            .iter()
-            .map(|to| if to.contains("://") { (*to).to_owned() } else { format!("rtmp://{to}/{{app}}/{{stream}}") })
-            .collect();
-        let config = Config {
-            listen: config::listen(":1935").expect("an address"),
-            destinations: config::destinations(&urls).expect("URLs"),
-            ..Config::default()
-        };
+        let config = configuration(destinations);
         let (board, stop) = (Shared::<Board>::default(), Shared::<CancellationToken>::default());
         let visitors = Shared::<Option<Arc<Visitors>>>::default();
         self.boards.insert(name, board.clone());
         self.visitors.insert(name, visitors.clone());
         self.stops.insert(name, stop.clone());
+        let ear = self.ears.entry(name).or_default().clone();
         let random = RefCell::new(self.random.fork());
         let network = self.network.clone();
         self.host(name, move || {
             let (config, random) = (config.clone(), random.borrow_mut().fork());
             let (board, visitors, stop, network) = (board.clone(), visitors.clone(), stop.clone(), network.clone());
+            let (tell, mut told) = unbounded_channel();
+            *ear.borrow_mut() = Some(tell);
             async move {
                 let relay = Relay::bind(network, config, random).await?;
                 *board.borrow_mut() = relay.board().clone();
                 *visitors.borrow_mut() = Some(relay.visitors().clone());
                 let word = CancellationToken::new();
                 *stop.borrow_mut() = word.clone();
-                relay.run(word).await;
+                let control = relay.control();
+                let listening = async {
+                    while let Some(config) = told.recv().await {
+                        match control.apply(config).await {
+                            Ok(changes) => info!("the configuration is changed: {changes}"),
+                            Err(unapplied) => info!("the configuration is not changed: {unapplied}"),
+                        }
+                    }
+                    std::future::pending::<()>().await
+                };
+                tokio::select! {
+                    biased;
+                    () = relay.run(word) => {}
+                    () = listening => {}
+                }
                 info!("has ended");
                 // The host stays: one that has returned is deaf to its peers' last words.
                 std::future::pending().await
@@ -254,6 +267,12 @@ impl World {
     pub fn shut_down(&mut self, relay: &str) {
         info!("{relay} is told to stop");
         self.stops[relay].borrow().cancel();
+    }
+
+    /// Has a running relay send every stream to these hosts, or URLs, from now on.
+    pub fn configure(&mut self, relay: &str, destinations: &[&str]) {
+        let ear = self.ears[relay].borrow();
+        ear.as_ref().expect("it has started").send(configuration(destinations)).expect("it runs");
     }
 
     /// A villain connects to a host, and does this.
@@ -368,6 +387,19 @@ impl World {
     /// What has happened, as far as the trace has it.
     pub fn trace(&self) -> String {
         self.trace.all()
+    }
+}
+
+/// Everything to these hosts, where `{app}/{stream}` follows, or URLs.
+fn configuration(destinations: &[&str]) -> Config {
+    let urls: Vec<String> = destinations
+        .iter()
+        .map(|to| if to.contains("://") { (*to).to_owned() } else { format!("rtmp://{to}/{{app}}/{{stream}}") })
+        .collect();
+    Config {
+        listen: config::listen(":1935").expect("an address"),
+        destinations: config::destinations(&urls).expect("URLs"),
+        ..Config::default()
     }
 }
 
