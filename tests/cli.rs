@@ -132,3 +132,99 @@ fn a_wrong_argument_is_named_and_said_what_is_wrong_with() {
     assert!(text.contains("this relay itself"), "{text}");
     assert_eq!(said(&["publish", "/nowhere.flv", "rtmp://h/a/b"]).0, Some(1));
 }
+
+/// The file as the mission gives it.
+const MISSION: &str = r#"
+listen: ":1935"
+destinations:
+  - url: "rtmp://a.rtmp.youtube.com/live2/"
+    stream_key: "CANARY-youtube"
+    source_streams: ["live/test", "live/main"]
+  - url: "rtmp://live.twitch.tv/app/"
+    stream_key: "CANARY-twitch"
+    source_streams: ["live/*"]
+"#;
+
+#[test]
+fn the_missions_own_file_passes_check_and_runs() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("relay.yaml");
+    let path = file.to_str().unwrap();
+    std::fs::write(&file, MISSION).unwrap();
+    let checked = run(&["check", path, "--stream", "live/test", "--stream", "live/x", "--stream", "stage/x"]);
+    let text = String::from_utf8(checked.stdout).unwrap();
+    assert!(checked.status.success() && !text.contains("CANARY"), "{text}");
+    insta::assert_snapshot!(text);
+
+    // Nobody publishes, so nobody is connected to.
+    let (server, _) = Running::serve(&["--config", path]);
+    let (log, code, _) = server.interrupt();
+    assert_eq!(code, Some(0), "{log}");
+
+    let (youtube, to) = Running::serve(&[]);
+    std::fs::write(&file, MISSION.replace("a.rtmp.youtube.com", &to).replace("live.twitch.tv", "127.0.0.1:1")).unwrap();
+    let (server, address) = Running::serve(&["--config", path, "--log-level", "trace"]);
+    let output = folder.path().join("out.flv");
+    let played = format!("rtmp://{to}/live2/CANARY-youtube");
+    let player = Running::start(&["play", &played, "-o", output.to_str().unwrap()]);
+    while !output.exists() {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    assert!(run(&["publish", CLIP, &format!("rtmp://{address}/live/test"), "--speed", "5"]).status.success());
+    assert_eq!(player.wait(), Some(0));
+    assert_eq!(media(&output), media(Path::new(CLIP)));
+    let (log, code, _) = server.interrupt();
+    assert_eq!(code, Some(0), "{log}");
+    assert!(log.contains("127.0.0.1") && !log.contains("CANARY"), "{log}");
+    youtube.interrupt();
+}
+
+#[test]
+fn a_misspelt_key_fails_check_with_its_line_and_column() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("relay.yaml");
+    let path = file.to_str().unwrap();
+    std::fs::write(&file, MISSION.replacen("stream_key", "strem_key", 1)).unwrap();
+    for arguments in [&["check", path][..], &["serve", "--config", path]] {
+        let output = run(arguments);
+        let text = [output.stdout, output.stderr].map(|o| String::from_utf8(o).unwrap()).concat();
+        assert_eq!(output.status.code(), Some(1), "{text}");
+        let wanted = format!("rtmp-relay: {path}:5:5: unknown key \"strem_key\": did you mean \"stream_key\"?\n");
+        assert_eq!(text, wanted);
+    }
+    let output = run(&["check", "/nowhere.yaml"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("/nowhere.yaml: cannot be read"));
+}
+
+#[test]
+fn config_example_passes_check_and_config_schema_is_json() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("relay.yaml");
+    let example = run(&["config", "example"]);
+    std::fs::write(&file, &example.stdout).unwrap();
+    let checked = run(&["check", file.to_str().unwrap()]);
+    assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stderr));
+    let schema: serde_json::Value = serde_json::from_slice(&run(&["config", "schema"]).stdout).unwrap();
+    assert_eq!(schema["title"], "rtmp-relay");
+}
+
+#[test]
+fn the_environment_goes_before_the_file_and_flags_before_both() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("relay.yaml");
+    std::fs::write(&file, "listen: \"127.0.0.1:1\"\n").unwrap();
+    let first_line = |command: &mut Command| {
+        let mut server = Running(command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap());
+        let mut line = String::new();
+        BufReader::new(server.0.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
+        line
+    };
+    let serve = || {
+        let mut command = Command::new(PROGRAM);
+        command.args(["serve", "--config", file.to_str().unwrap()]).env("RTMP_RELAY_LISTEN", "127.0.0.2:0");
+        command
+    };
+    assert!(first_line(&mut serve()).contains(" listens on 127.0.0.2:"));
+    assert!(first_line(serve().args(["--listen", "127.0.0.3:0"])).contains(" listens on 127.0.0.3:"));
+}
