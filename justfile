@@ -6,7 +6,6 @@ default:
 setup:
     tests/e2e/setup
 
-# Formatting, lints and documentation.
 # The same for the interop matrix (VLC, mpv, GStreamer, nginx, a newer ffmpeg, …).
 setup-interop:
     tests/interop/setup
@@ -46,6 +45,10 @@ fuzz seconds="60" *targets="":
 e2e *args:
     cargo build --release --package rtmp-relay
     python3 tests/e2e/run.py {{args}}
+
+# docs/start.md, command by command, with relays of ours in place of the platforms.
+guide:
+    python3 tests/guide/run.py
 
 # The built relay with every program there is, and a table of it; takes words to choose cells by, --markdown, or --keep.
 interop *args:

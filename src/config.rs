@@ -132,12 +132,15 @@ impl Config {
         for route in &self.destinations {
             let (host, port) = route.url.host();
             let address = match host {
+                "localhost" if listen.ip().is_loopback() => Some(listen.ip()),
                 "localhost" => Some(IpAddr::V4(Ipv4Addr::LOCALHOST)),
                 _ => host.parse().ok(),
             };
-            let here = address.is_some_and(|a| a.is_loopback() || a == listen.ip() || is_any(a));
-            let hears_loopback = listen.ip().is_loopback() || is_any(listen.ip());
-            if port == listen.port() && here && (hears_loopback || address == Some(listen.ip())) {
+            let is_here = |address: IpAddr| match listen.ip() {
+                here if is_any(here) => address.is_loopback() || is_any(address),
+                here => address == here || (is_any(address) && here.is_loopback()),
+            };
+            if port == listen.port() && address.is_some_and(is_here) {
                 return Err(Circle { name: route.name.clone() });
             }
         }
@@ -165,6 +168,8 @@ mod tests {
         assert!(circle("192.0.2.1:1935", "rtmp://192.0.2.1/live"));
         assert!(!circle("127.0.0.1:1935", "rtmp://localhost:1936/live"));
         assert!(!circle("192.0.2.1:1935", "rtmp://127.0.0.1/live"));
+        assert!(!circle("127.0.0.1:1935", "rtmp://127.0.0.2/live"));
+        assert!(circle("127.0.0.1:1935", "rtmp://0.0.0.0/live"));
         assert!(!circle("127.0.0.1:1935", "rtmp://a.example/live"));
     }
 }
