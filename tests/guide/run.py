@@ -66,6 +66,11 @@ def looks_like_a_clone(home):
     return clone
 
 
+def listens(server):
+    """Waits until a server is there."""
+    server.awaits("a listener", lambda: "listens on" in server.out.read_text(), 30)
+
+
 def recorded(folder):
     """Bytes of the recordings in a folder."""
     return sum(file.stat().st_size for file in folder.glob("*.flv")) if folder.exists() else 0
@@ -81,8 +86,8 @@ def run(home):
     for stays, text in blocks(page):
         if stays:
             program = reader.starts(text)
-            if not platforms:
-                program.awaits("a listener", lambda: "listens on" in program.out.read_text(), 20)
+            if "serve" in text:
+                listens(program)
         else:
             printed += reader.types(text)
         if "cargo install" in text:
@@ -90,8 +95,7 @@ def run(home):
             for host, address in PLATFORMS.items():
                 folder = home / address
                 argv = [relay, "serve", "--listen", f"{address}:1935", "--record-all", "--record-dir", folder]
-                platform = Program(address, argv, home)
-                platform.awaits("a listener", lambda p=platform: "listens on" in p.out.read_text(), 20)
+                listens(Program(address, argv, home))
                 platforms[host] = folder
     relay, encoder = reader.stay
     relay.says("added kick; 2 destinations unchanged", 20)
