@@ -126,6 +126,22 @@ impl Config {
         Ok(Loaded { config, files })
     }
 
+    /// Takes over what has changed in a file. A destination that is the same in the file as before stays as it has become since:
+    /// it may have been changed, or removed, while the relay ran.
+    pub fn follow(&mut self, before: &Config, after: Config) {
+        let named = |routes: &[Route], name: &str| routes.iter().find(|route| route.name == name).cloned();
+        let present = std::mem::take(&mut self.destinations);
+        let mut followed = Vec::new();
+        for route in after.destinations {
+            let is_old = named(&before.destinations, &route.name).as_ref() == Some(&route);
+            followed.extend(if is_old { named(&present, &route.name) } else { Some(route) });
+        }
+        let is_of_the_file = |name: &str| named(&before.destinations, name).or(named(&followed, name)).is_some();
+        let (_, added): (Vec<_>, Vec<_>) = present.into_iter().partition(|route| is_of_the_file(&route.name));
+        followed.extend(added);
+        *self = Config { destinations: followed, ..after };
+    }
+
     /// Finds a destination that is the relay listening at `listen`, as far as its address is plain to see. A name that leads
     /// back here is found when the stream comes round.
     pub fn check_circle(&self, listen: SocketAddr) -> Result<(), Circle> {
@@ -155,6 +171,25 @@ fn is_any(address: IpAddr) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_changed_file_leaves_alone_what_it_says_nothing_new_about() {
+        let config = |urls: &[&str]| Config { destinations: destinations(urls).expect("URLs"), ..Config::default() };
+        let (before, mut after) = (config(&["rtmp://a/x", "rtmp://b/x", "rtmp://c/x", "rtmp://d/x"]), config(&[]));
+        after.destinations = destinations(&["rtmp://a/x", "rtmp://b/y", "rtmp://d/x", "rtmp://e/x"]).expect("URLs");
+        after.grace = Duration::from_secs(1);
+        // Meanwhile a was switched off, d removed, e and f added.
+        let mut present = before.clone();
+        present.destinations[0].enabled = false;
+        present.destinations.truncate(3);
+        present.destinations.extend(destinations(&["rtmp://e/z", "rtmp://f/x"]).expect("URLs"));
+        present.follow(&before, after.clone());
+        let told: Vec<_> =
+            present.destinations.iter().map(|r| (&*r.name, r.enabled, r.url == after.destinations[1].url)).collect();
+        assert_eq!(told, [("a", false, false), ("b", true, true), ("e", true, false), ("f", true, false)]);
+        assert_eq!(present.destinations[2], after.destinations[3], "the file has the last word on what it changes");
+        assert_eq!(present.grace, after.grace);
+    }
 
     #[test]
     fn a_destination_that_is_this_relay_is_found() {

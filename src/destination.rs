@@ -15,6 +15,7 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
+use tokio::sync::Notify;
 use tokio::time::{Instant, interval, sleep, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tracing::field::display;
@@ -76,6 +77,8 @@ pub struct Destination<N> {
     pub log: Arc<Log>,
     /// Nothing is to be sent there any more: it says goodbye and leaves.
     pub stop: CancellationToken,
+    /// The next attempt is to be made now.
+    pub retry: Arc<Notify>,
     /// Where in it a session starts, and how far it may fall behind.
     pub join: Join,
     /// The place at the server. Whoever is there holds it until the server has been left.
@@ -162,6 +165,7 @@ impl<N: Network> Destination<N> {
             tokio::select! {
                 biased;
                 () = over() => return,
+                () = self.retry.notified() => backoff.reset(),
                 () = sleep(wait) => {}
             }
         }

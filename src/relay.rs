@@ -9,13 +9,14 @@
 //! two has changed.
 
 use std::collections::BTreeMap;
+use std::convert::Infallible;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
@@ -61,11 +62,18 @@ pub struct Relay<N: Network> {
     orders: mpsc::Receiver<Order>,
 }
 
-/// Tells a running relay another configuration.
+/// Changes a running relay. Orders are carried out one after the other, each at once.
 #[derive(Debug, Clone)]
 pub struct Control(mpsc::Sender<Order>);
 
-type Order = (Box<Config>, oneshot::Sender<Result<Changes, Circle>>);
+type Order = Box<dyn FnOnce(&mut dyn Ordered) + Send>;
+
+/// What an order sees of a relay.
+trait Ordered {
+    fn config(&self) -> &Config;
+    fn apply(&mut self, config: Config) -> Result<Changes, Circle>;
+    fn retry(&mut self, destination: &str) -> bool;
+}
 
 /// What another configuration has changed, by names of destinations.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -84,10 +92,13 @@ pub struct Changes {
 
 /// Why a configuration is not applied. The one before it goes on.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Unapplied {
+pub enum Unapplied<E = Infallible> {
     /// It does not fit this relay.
     #[error(transparent)]
     Circle(#[from] Circle),
+    /// The one in force cannot be changed like this.
+    #[error("{0}")]
+    Unfit(E),
     /// There is no relay any more.
     #[error("the relay has ended")]
     Ended,
@@ -117,6 +128,7 @@ enum Assignment {
         way: Way,
         log: Arc<Log>,
         stop: CancellationToken,
+        retry: Arc<Notify>,
     },
     /// It cannot be sent as things are; the row says why.
     Blocked(Row),
@@ -133,9 +145,41 @@ struct Way {
 impl Control {
     /// Has another configuration applied. Destinations that are the same in both are not touched.
     pub async fn apply(&self, config: Config) -> Result<Changes, Unapplied> {
+        self.change(|present| {
+            *present = config;
+            Ok(())
+        })
+        .await
+    }
+
+    /// Has the configuration in force changed. Nobody else changes it meanwhile.
+    pub async fn change<E: Send + 'static>(
+        &self,
+        edit: impl FnOnce(&mut Config) -> Result<(), E> + Send + 'static,
+    ) -> Result<Changes, Unapplied<E>> {
+        let order = |relay: &mut dyn Ordered| {
+            let mut config = relay.config().clone();
+            edit(&mut config).map_err(Unapplied::Unfit)?;
+            Ok(relay.apply(config)?)
+        };
+        self.order(order).await.unwrap_or(Err(Unapplied::Ended))
+    }
+
+    /// The configuration in force; none once the relay has ended.
+    pub async fn config(&self) -> Option<Config> {
+        self.order(|relay| relay.config().clone()).await
+    }
+
+    /// Has a destination that waits for its next attempt make it now. False if there is none of this name.
+    pub async fn retry(&self, destination: String) -> bool {
+        self.order(move |relay| relay.retry(&destination)).await.unwrap_or(false)
+    }
+
+    async fn order<T: Send + 'static>(&self, order: impl FnOnce(&mut dyn Ordered) -> T + Send + 'static) -> Option<T> {
         let (answer, answered) = oneshot::channel();
-        self.0.send((Box::new(config), answer)).await.map_err(|_| Unapplied::Ended)?;
-        Ok(answered.await.map_err(|_| Unapplied::Ended)??)
+        let order: Order = Box::new(move |relay| _ = answer.send(order(relay)));
+        self.0.send(order).await.ok()?;
+        answered.await.ok()
     }
 }
 
@@ -246,9 +290,7 @@ impl<N: Network> Relay<N> {
                 () = shutdown.cancelled() => break,
                 Some(ended) = self.tasks.join_next() => report(ended),
                 () = directory.changed() => self.reconcile(),
-                Some((config, answer)) = self.orders.recv() => {
-                    let _ = answer.send(self.apply(*config));
-                }
+                Some(order) = self.orders.recv() => order(&mut self),
                 () = sleep_until(expiry.unwrap_or_else(Instant::now)), if expiry.is_some() => {}
                 () = sleep_until(rest.unwrap_or_else(Instant::now)), if rest.is_some() => rest = None,
                 accepted = self.listener.accept(), if rest.is_none() => match accepted {
@@ -293,16 +335,6 @@ impl<N: Network> Relay<N> {
             };
             pass.leave(served.await);
         });
-    }
-
-    fn apply(&mut self, config: Config) -> Result<Changes, Circle> {
-        config.check_circle(self.address)?;
-        let changes = Changes::between(&self.config, &config);
-        self.board.list(config.destinations.iter().map(|route| (&*route.name, route.enabled)));
-        self.house.visitors.limit(config.visitors);
-        self.config = config;
-        self.reconcile();
-        Ok(changes)
     }
 
     /// Sends every stream where it should go, and nothing anywhere else.
@@ -365,7 +397,7 @@ impl<N: Network> Relay<N> {
         }
         self.places.retain(|_, place| Arc::strong_count(place) > 1);
         let place = self.places.entry((way.url.clone(), way.name.clone())).or_default().clone();
-        let stop = CancellationToken::new();
+        let (stop, retry) = (CancellationToken::new(), Arc::<Notify>::default());
         let destination = Destination {
             net: self.net.clone(),
             url: way.url.clone(),
@@ -374,13 +406,14 @@ impl<N: Network> Relay<N> {
             agent: format!("{AGENT}{})", log.hops().and(self.house.identity)),
             log: log.clone(),
             stop: stop.clone(),
+            retry: retry.clone(),
             join: destination::JOIN,
             place,
             row,
             random: self.random.fork(),
         };
         self.net.spawn(&mut self.tasks, destination.run());
-        self.assignments.insert(id, Assignment::Sent { way, log: log.clone(), stop });
+        self.assignments.insert(id, Assignment::Sent { way, log: log.clone(), stop, retry });
     }
 
     /// The stream that is sent to the same place already.
@@ -396,6 +429,33 @@ impl<N: Network> Relay<N> {
             let recorder = recorder::Recorder::new(self.net.clone(), folder, name, log.clone());
             self.net.spawn(&mut self.tasks, recorder.run());
         }
+    }
+}
+
+impl<N: Network> Ordered for Relay<N> {
+    fn config(&self) -> &Config {
+        &self.config
+    }
+
+    fn apply(&mut self, config: Config) -> Result<Changes, Circle> {
+        config.check_circle(self.address)?;
+        let changes = Changes::between(&self.config, &config);
+        self.board.list(config.destinations.iter().map(|route| (&*route.name, route.enabled)));
+        self.house.visitors.limit(config.visitors);
+        self.config = config;
+        self.reconcile();
+        Ok(changes)
+    }
+
+    fn retry(&mut self, destination: &str) -> bool {
+        for ((name, _), assignment) in &self.assignments {
+            if let Assignment::Sent { retry, .. } = assignment
+                && name == destination
+            {
+                retry.notify_waiters();
+            }
+        }
+        self.config.destinations.iter().any(|route| route.name == destination)
     }
 }
 

@@ -1,5 +1,6 @@
 //! `publish`: an FLV file as a live stream. It goes onto a log of its own, whose one reader is a destination.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
@@ -63,6 +64,7 @@ where
         agent: AGENT.to_owned(),
         log: publication.log().clone(),
         stop: CancellationToken::new(),
+        retry: Arc::default(),
         join: JOIN,
         place: Place::default(),
         random: fastrand::Rng::new(),

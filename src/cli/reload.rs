@@ -75,7 +75,12 @@ impl Reload<'_> {
             self.loaded = loaded;
             return;
         }
-        match control.apply(loaded.config.clone()).await {
+        let (before, after) = (self.loaded.config.clone(), loaded.config.clone());
+        let follow = move |present: &mut Config| {
+            present.follow(&before, after);
+            Ok::<_, Infallible>(())
+        };
+        match control.change(follow).await {
             Ok(changes) => {
                 info!("the configuration is changed: {changes}");
                 self.loaded = loaded;
