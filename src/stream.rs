@@ -13,6 +13,7 @@ pub mod frame;
 pub mod hops;
 pub mod log;
 pub mod pattern;
+pub mod right;
 
 pub use cursor::{Cursor, Join};
 pub use directory::{Directory, Name, Publication};
@@ -20,3 +21,4 @@ pub use frame::{Frame, Preamble};
 pub use hops::Hops;
 pub use log::Log;
 pub use pattern::Pattern;
+pub use right::{Holder, Right, Takeover};

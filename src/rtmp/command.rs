@@ -93,6 +93,7 @@ pub mod code {
     pub const PLAY_START: &str = "NetStream.Play.Start";
     pub const PLAY_STOP: &str = "NetStream.Play.Stop";
     pub const PLAY_COMPLETE: &str = "NetStream.Play.Complete";
+    pub const PLAY_FAILED: &str = "NetStream.Play.Failed";
     pub const PLAY_NOT_FOUND: &str = "NetStream.Play.StreamNotFound";
     pub const PLAY_UNPUBLISH_NOTIFY: &str = "NetStream.Play.UnpublishNotify";
 }

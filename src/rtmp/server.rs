@@ -90,6 +90,8 @@ pub struct Request {
     pub name: Secret,
     /// `flashVer` of `connect`: what the peer calls itself.
     pub agent: String,
+    /// `tcUrl` of `connect`: where the peer believes it is.
+    pub tc_url: Secret,
     stream: u32,
 }
 
@@ -116,6 +118,7 @@ enum State {
 struct Connected {
     app: Secret,
     agent: String,
+    tc_url: Secret,
 }
 
 impl ServerSession {
@@ -142,6 +145,14 @@ impl ServerSession {
     /// Says no. The owner sends what is queued and closes: some clients (OBS) wait until TCP ends.
     pub fn reject(&mut self, request: Request, status: &Status) {
         self.status(request.stream, status);
+        self.state = State::Closing;
+    }
+
+    /// Takes back what was accepted. As after `reject`, the owner sends what is queued and closes.
+    pub fn revoke(&mut self, status: &Status) {
+        if let State::Streaming { stream, .. } = self.state {
+            self.status(stream, status);
+        }
         self.state = State::Closing;
     }
 
@@ -270,7 +281,8 @@ impl ServerSession {
             information.extend(Announce::Reconnecting.properties());
         }
         self.send(0, &Command::result(call.transaction, server, Amf0::object(information)));
-        self.state = State::Idle(Connected { app: text("app").into(), agent: text("flashVer") });
+        let (app, tc_url) = (text("app").into(), text("tcUrl").into());
+        self.state = State::Idle(Connected { app, agent: text("flashVer"), tc_url });
     }
 
     fn request(&mut self, role: Role, stream: u32, call: &Command) {
@@ -282,6 +294,7 @@ impl ServerSession {
                     app: connected.app,
                     name: name.to_owned().into(),
                     agent: connected.agent,
+                    tc_url: connected.tc_url,
                     stream,
                 }));
                 self.state = State::Asked;

@@ -207,17 +207,29 @@ fn split_path(path: &str) -> (&str, Option<&str>) {
 /// The path a publisher or player means, whatever its program put into `app` and what into the name, without queries:
 /// `live/key`, `live` + `key` and `live/key` + nothing are the same stream.
 pub fn stream_path(app: &str, name: &str) -> String {
-    // A `/` inside the query of a single-string client has moved the boundary: the name is then part of the query.
-    let path = match app.split_once('?') {
-        Some((path, query)) if query.contains('=') && path.contains('/') => path.to_owned(),
-        Some((path, _)) => format!("{path}/{}", before_query(name)),
-        None => format!("{app}/{}", before_query(name)),
-    };
+    let (path, query) = at_query(app);
+    let path = if swallows_name(path, query) { path.to_owned() } else { format!("{path}/{}", at_query(name).0) };
     path.split('/').filter(|s| !s.is_empty()).collect::<Vec<_>>().join("/")
 }
 
-fn before_query(text: &str) -> &str {
-    text.split_once('?').map_or(text, |(path, _)| path)
+/// What stands in the queries around that path: the application's first, then the name's.
+pub fn stream_query(app: &str, name: &str) -> Secret {
+    let (path, query) = at_query(app);
+    let query = match at_query(name).1 {
+        _ if swallows_name(path, query) && !name.is_empty() => format!("{query}/{name}"),
+        more if query.is_empty() || more.is_empty() => format!("{query}{more}"),
+        more => format!("{query}&{more}"),
+    };
+    query.into()
+}
+
+/// A `/` inside the query of a single-string client has moved the boundary: the name is then part of the query.
+fn swallows_name(path: &str, query: &str) -> bool {
+    query.contains('=') && path.contains('/')
+}
+
+fn at_query(text: &str) -> (&str, &str) {
+    text.split_once('?').unwrap_or((text, ""))
 }
 
 #[cfg(test)]
@@ -377,5 +389,21 @@ mod tests {
         assert_eq!(stream_path("live?v=2", "?auth=abc"), "live");
         assert_eq!(stream_path("", "key"), "key");
         assert_eq!(stream_path("", ""), "");
+    }
+
+    #[test]
+    fn a_key_is_found_wherever_an_encoder_lets_it_be_typed() {
+        for (app, name, query) in [
+            ("live", "show", ""),
+            ("live", "show?key=K", "key=K"),
+            ("live?key=K", "show", "key=K"),
+            ("live?a=1", "show?key=K", "a=1&key=K"),
+            ("live/show?key=K", "", "key=K"),
+            ("live/show", "?key=K", "key=K"),
+            ("live/show?key=K", "2", "key=K/2"),
+            ("live/inst", "show?key=K?L", "key=K?L"),
+        ] {
+            assert_eq!(stream_query(app, name).expose(), query, "{app} + {name}");
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! Which streams there are: one name, one log, one publisher at a time.
 //!
 //! ```text
-//!                                  ┌──┐ publish after a silence: the same log goes on
+//!                                  ┌──┐ claim after a silence, or by policy: the same log goes on
 //!                                  ▼  │
 //!  (nobody) ─► Waiting ─publish─► Live ┘ ─end─► (nobody)
 //!                 ▲                │ ▲
@@ -21,7 +21,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::log::Limits;
-use super::{Frame, Hops, Log, Preamble};
+use super::{Frame, Holder, Hops, Log, Preamble, Right, Takeover};
 use crate::flv::{Kind, Need, Tag};
 use crate::limits::{STREAM_NAME_BYTES, TAKEOVER};
 
@@ -87,6 +87,7 @@ enum Entry {
 #[derive(Debug)]
 struct Presence {
     session: u64,
+    holder: Holder,
     heard: Mutex<Instant>,
     replaced: CancellationToken,
 }
@@ -102,14 +103,22 @@ impl Directory {
         Arc::new(Directory { limits, state: Mutex::default(), changed: Notify::new() })
     }
 
-    /// Makes the caller the publisher of `name`. After a loss the stream goes on in the same log; a publisher that has been
-    /// silent for `limits::TAKEOVER` is taken for lost.
+    /// Makes this program the publisher of `name`, as `claim` does.
     pub fn publish(self: &Arc<Self>, name: Name, hops: Hops) -> Result<Publication, Busy> {
+        self.claim(name, hops, Right::default())
+    }
+
+    /// Makes the owner of `right` the publisher of `name`. After a loss the stream goes on in the same log; a publisher that
+    /// has been silent for `limits::TAKEOVER` is taken for lost by one that may be the same, and one that talks gives way
+    /// only where the right says so.
+    pub fn claim(self: &Arc<Self>, name: Name, hops: Hops, right: Right) -> Result<Publication, Busy> {
         let mut state = self.state();
         let (log, lost) = match state.entries.get(&name) {
             Some(Entry::Live(log, presence)) => {
                 let heard = presence.heard();
-                if heard.elapsed() < TAKEOVER || mutant!(NeverTakesOver) {
+                let gone = heard.elapsed() >= TAKEOVER && right.holder.may_be(presence.holder);
+                let gives_way = right.takeover == Takeover::Replace || gone;
+                if !gives_way || mutant!(NeverTakesOver) {
                     return Err(Busy);
                 }
                 presence.replaced.cancel();
@@ -122,8 +131,8 @@ impl Directory {
         state.sessions += 1;
         let session = state.sessions;
         log.begin(session, hops);
-        let presence = Presence { session, heard: Mutex::new(Instant::now()), replaced: CancellationToken::new() };
-        let presence = Arc::new(presence);
+        let (heard, replaced) = (Mutex::new(Instant::now()), CancellationToken::new());
+        let presence = Arc::new(Presence { session, holder: right.holder, heard, replaced });
         state.entries.insert(name.clone(), Entry::Live(log.clone(), presence.clone()));
         drop(state);
         self.changed.notify_one();
@@ -383,6 +392,48 @@ mod tests {
         assert!(!new.log().has_ended() && directory.live().len() == 1);
         new.end();
         assert_eq!(directory.live().len(), 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_silent_publisher_gives_way_to_itself_only_and_one_that_talks_to_nobody_unless_told_so() {
+        let right = |holder, takeover| Right { holder, takeover };
+        let from = |last| Holder::From([192, 0, 2, last].into());
+        let (key, refuse, replace) = (Holder::Vouched, Takeover::Refuse, Takeover::Replace);
+        for (holds, comes, takeover, at_once, after_silence) in [
+            (key, key, refuse, false, true),
+            (key, from(1), refuse, false, false),
+            (from(1), key, refuse, false, true),
+            (from(1), from(1), refuse, false, true),
+            (from(1), from(2), refuse, false, false),
+            (from(1), from(2), replace, true, true),
+            (key, key, replace, true, true),
+        ] {
+            for (silence, expected) in [(Duration::ZERO, at_once), (TAKEOVER, after_silence)] {
+                let directory = Directory::new(Limits::default());
+                let claim = |right| directory.claim(name("live/a"), Hops::default(), right);
+                let first = claim(right(holds, refuse)).expect("free");
+                tokio::time::advance(silence).await;
+                let second = claim(right(comes, takeover));
+                assert_eq!(second.is_ok(), expected, "{comes:?} after {holds:?}, {takeover:?}, {silence:?}");
+                if let Ok(second) = second {
+                    first.replaced().await;
+                    assert!(Arc::ptr_eq(first.log(), second.log()), "the log goes on");
+                }
+            }
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_is_lost_may_be_followed_by_anybody_with_a_right() {
+        let directory = Directory::new(Limits::default());
+        let claim = |last: u8| {
+            let holder = Holder::From([192, 0, 2, last].into());
+            directory.claim(name("live/a"), Hops::default(), Right { holder, takeover: Takeover::Refuse })
+        };
+        let first = claim(1).expect("free");
+        let log = first.log().clone();
+        drop(first);
+        assert!(Arc::ptr_eq(&log, claim(2).expect("nobody is there").log()), "its network has changed, say");
     }
 
     #[tokio::test(start_paused = true)]
