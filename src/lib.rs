@@ -22,6 +22,7 @@
 //! | [`stream`] | log, cursor, preamble, publication, directory |
 //! | [`net`] | the doors: listeners, streams, connections |
 //! | [`feed`] | a cursor in the chunks of one session |
+//! | [`gate`] | who may publish and play |
 //! | [`inbound`], [`ingest`], [`player`] | connections made to us |
 //! | [`destination`] | connections we make, again and again |
 //! | [`recorder`] | FLV files |
@@ -74,6 +75,7 @@ pub mod config;
 pub mod destination;
 pub mod feed;
 pub mod flv;
+pub mod gate;
 pub mod inbound;
 pub mod ingest;
 pub mod limits;

@@ -45,11 +45,25 @@ pub const NEEDS: usize = 16;
 pub const RECONNECTS: usize = 3;
 /// Relays a stream may have come through before it is taken for a circle.
 pub const HOPS: usize = 8;
+/// The longest key that is configured; one that is shown is as long as a command may be.
+pub const KEY_BYTES: usize = 512;
+/// Keys that one request may show.
+pub const KEYS_PRESENTED: usize = 4;
+/// The longest file of keys.
+pub const KEY_FILE_BYTES: usize = 1 << 20;
+/// Callbacks under way at once; others wait for one of them, within their own time.
+pub const CALLBACKS: usize = 64;
+/// What a callback may put before the body of its answer, which is not read.
+pub const CALLBACK_HEAD: usize = 16 << 10;
 
 /// A peer has this long to finish the handshake.
 pub const HANDSHAKE: Duration = Duration::from_secs(5);
 /// A client has this long from connecting to its `publish` or `play`.
 pub const REQUEST: Duration = Duration::from_secs(10);
+/// A callback has this long for its answer, from the request on.
+pub const CALLBACK: Duration = Duration::from_secs(3);
+/// A file of keys is looked at no more often than this.
+pub const KEY_FILE_REST: Duration = Duration::from_secs(1);
 /// A publisher that sends nothing for this long is lost. A dead host is noticed earlier, by TCP keepalive.
 pub const PUBLISHER_SILENCE: Duration = Duration::from_secs(30);
 /// A publisher silent for this long gives way to another one with the same right: its old connection, mostly.

@@ -5,9 +5,11 @@
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::time::SystemTime;
 
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::fs::File;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 use tokio::task::JoinSet;
 
 pub mod connection;
@@ -35,7 +37,7 @@ pub trait Listener: Send + 'static {
     fn local_addr(&self) -> io::Result<SocketAddr>;
 }
 
-/// Opens listeners and streams, runs tasks, tells the time of day.
+/// Opens listeners and streams, runs tasks, reads settings, tells the time of day.
 pub trait Network: Clone + Send + Sync + 'static {
     /// A stream, whoever opened it.
     type Stream: Stream;
@@ -53,6 +55,16 @@ pub trait Network: Clone + Send + Sync + 'static {
 
     /// Runs a task in its parent's set.
     fn spawn<T: Send + 'static>(&self, set: &mut JoinSet<T>, task: impl Future<Output = T> + Send + 'static);
+
+    /// The beginning of a file, `max` bytes of it at most: settings that change while we run. This machine's own, unless a
+    /// network has others.
+    fn read_file(&self, path: &Path, max: usize) -> impl Future<Output = io::Result<Vec<u8>>> + Send {
+        async move {
+            let mut bytes = Vec::new();
+            File::open(path).await?.take(max as u64).read_to_end(&mut bytes).await?;
+            Ok(bytes)
+        }
+    }
 
     /// The time of day, for names of files. Everything else counts with tokio's clock.
     fn time_of_day(&self) -> SystemTime;

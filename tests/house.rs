@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Each room and the rooms it may use. `limits` is open to all.
-const MAY_USE: [(&str, &[&str]); 18] = [
+const MAY_USE: [(&str, &[&str]); 19] = [
     ("rtmp", &["flv"]),
     ("flv", &["rtmp"]),
     ("stream", &["flv"]),
@@ -17,14 +17,15 @@ const MAY_USE: [(&str, &[&str]); 18] = [
     ("causes", &[]),
     ("mutants", &[]),
     ("feed", &["stream", "rtmp", "flv", "net"]),
-    ("inbound", &["stream", "rtmp", "net", "feed", "causes"]),
+    ("gate", &["stream", "rtmp", "net", "causes"]),
+    ("inbound", &["stream", "rtmp", "net", "feed", "causes", "gate"]),
     ("ingest", &["stream", "rtmp", "flv", "net", "inbound"]),
     ("player", &["stream", "rtmp", "net", "inbound", "feed"]),
     ("destination", &["stream", "rtmp", "net", "feed", "backoff", "causes"]),
     ("recorder", &["stream", "rtmp", "flv", "net"]),
-    ("config", &["stream", "rtmp", "destination", "inbound"]),
-    ("relay", &["stream", "rtmp", "net", "config", "inbound", "ingest", "player", "destination", "recorder"]),
-    ("cli", &["stream", "rtmp", "flv", "net", "config", "relay", "destination", "ingest", "inbound"]),
+    ("config", &["stream", "rtmp", "destination", "inbound", "gate"]),
+    ("relay", &["stream", "rtmp", "net", "config", "inbound", "gate", "ingest", "player", "destination", "recorder"]),
+    ("cli", &["stream", "rtmp", "flv", "net", "config", "relay", "destination", "ingest", "inbound", "gate"]),
     ("lib", &[]),
 ];
 

@@ -39,6 +39,11 @@ impl Name {
         sound.then(|| Name(path.into()))
     }
 
+    /// All of it.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
     /// All but the last segment.
     pub fn app(&self) -> &str {
         self.0.rsplit_once('/').map_or("", |(app, _)| app)
