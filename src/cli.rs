@@ -58,7 +58,7 @@ pub struct Cli {
 enum Command {
     /// Take streams from encoders, serve them to players and relay them to other servers
     #[command(after_help = after_serve())]
-    Serve(Serve),
+    Serve(Box<Serve>),
     /// Check a configuration file, and say which stream goes where
     #[command(after_help = EXIT_CODES)]
     Check(Check),
@@ -161,7 +161,7 @@ impl Cli {
                     ["serve".to_owned()].into_iter().chain(self.urls.into_iter().map(|u| format!("--relay-to={u}")));
                 serve::run(Words::parse_from(words).serve, files, stop).await
             }
-            Some(Command::Serve(serve)) => serve::run(serve, files, stop).await,
+            Some(Command::Serve(serve)) => serve::run(*serve, files, stop).await,
             Some(Command::Check(check)) => check::run(check).await,
             Some(Command::Config(About::Example)) => print(file::EXAMPLE),
             Some(Command::Config(About::Schema)) => print(&file::schema()),

@@ -10,12 +10,14 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::gate::Rules;
 use crate::inbound::visitors;
 use crate::limits::{CONNECTIONS, CONNECTIONS_PER_ADDRESS};
 use crate::rtmp::chunk::DEFAULT_SIZE;
 use crate::rtmp::url;
 use crate::stream::log::Limits;
 
+pub mod access;
 pub mod file;
 mod key;
 pub mod problem;
@@ -51,6 +53,8 @@ pub struct Config {
     pub log: Limits,
     /// How many may be connected at once.
     pub visitors: visitors::Limits,
+    /// Who may publish and play.
+    pub gate: Rules,
 }
 
 /// A configuration, and the files it has come from.
@@ -79,6 +83,7 @@ impl Default for Config {
             grace: GRACE,
             log: Limits::default(),
             visitors: visitors::Limits::default(),
+            gate: Rules::default(),
         }
     }
 }
@@ -99,9 +104,12 @@ impl Settings {
         for url in self.relay_to {
             routes.every(url.0, chunk_size);
         }
+        let mut problems = Vec::new();
+        let gate = access::rules(&self.access, &self.stream_access, &mut problems).await;
         let config = Config {
+            gate,
             listen: self.listen.map_or(LISTEN, |listen| listen.0),
-            destinations: routes.finish()?,
+            destinations: routes.finish(problems)?,
             record_dir: self.record_all.unwrap_or(false).then(|| self.record_dir.unwrap_or_else(|| RECORDINGS.into())),
             grace: self.grace.map_or(GRACE, |grace| grace.0),
             log: Limits::default(),

@@ -8,7 +8,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use crate::net::Network;
@@ -43,7 +43,7 @@ pub struct Gate<N> {
 #[derive(Debug)]
 struct Ruling {
     rules: Rules,
-    files: BTreeMap<PathBuf, KeyFile>,
+    files: BTreeMap<PathBuf, Arc<KeyFile>>,
 }
 
 /// What somebody wants.
@@ -89,34 +89,17 @@ pub enum Denied {
     Unanswered(callback::Failure),
 }
 
-/// Why rules cannot be put in force.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// The rules contradict themselves.
-    #[error(transparent)]
-    Rules(#[from] rules::Error),
-    /// A file of keys.
-    #[error("the key file {} is not usable", path.display())]
-    KeyFile {
-        /// Which.
-        path: PathBuf,
-        /// What is wrong with it.
-        source: key_file::Error,
-    },
-}
-
 impl<N: Network> Gate<N> {
-    /// A gate with these rules, whose key files have been read.
-    pub async fn open(net: N, rules: Rules) -> Result<Self, Error> {
-        let ruling = Mutex::new(Arc::new(Ruling::new(&net, rules).await?));
-        Ok(Gate { net, ruling, asker: Asker::default() })
+    /// A gate with these rules.
+    pub fn new(net: N, rules: Rules) -> Self {
+        let ruling = Mutex::new(Arc::new(Ruling::new(rules, &BTreeMap::new())));
+        Gate { net, ruling, asker: Asker::default() }
     }
 
-    /// Puts other rules in force. Where they are not usable, those there were stay.
-    pub async fn set(&self, rules: Rules) -> Result<(), Error> {
-        let ruling = Arc::new(Ruling::new(&self.net, rules).await?);
-        *self.lock() = ruling;
-        Ok(())
+    /// Puts other rules in force. What is known of the files that both name is kept.
+    pub fn set(&self, rules: Rules) {
+        let mut ruling = self.lock();
+        *ruling = Arc::new(Ruling::new(rules, &ruling.files));
     }
 
     /// Reads all key files again. One that is not usable leaves its last good keys in force, and the log says why.
@@ -165,15 +148,10 @@ impl<N: Network> Gate<N> {
 }
 
 impl Ruling {
-    async fn new<N: Network>(net: &N, rules: Rules) -> Result<Self, Error> {
-        rules.check()?;
-        let mut files = BTreeMap::new();
-        for path in rules.key_files() {
-            let opened = KeyFile::open(net, path).await;
-            let file = opened.map_err(|source| Error::KeyFile { path: path.to_owned(), source })?;
-            files.insert(path.to_owned(), file);
-        }
-        Ok(Ruling { rules: rules.in_force(), files })
+    fn new(rules: Rules, known: &BTreeMap<PathBuf, Arc<KeyFile>>) -> Self {
+        let file = |path: &Path| known.get(path).cloned().unwrap_or_else(|| Arc::new(KeyFile::new(path)));
+        let files = rules.key_files().map(|path| (path.to_owned(), file(path))).collect();
+        Ruling { rules: rules.in_force(), files }
     }
 }
 
@@ -192,8 +170,8 @@ mod tests {
         gate.may(&ask).await.map(|right| right.holder)
     }
 
-    async fn gate(rules: Rules) -> Gate<Tcp> {
-        Gate::open(Tcp, rules).await.expect("good rules")
+    fn gate(rules: Rules) -> Gate<Tcp> {
+        Gate::new(Tcp, rules)
     }
 
     fn keys(key: &str) -> Access {
@@ -202,7 +180,7 @@ mod tests {
 
     #[tokio::test]
     async fn without_rules_everybody_may_and_is_known_by_the_address() {
-        let gate = gate(Rules::default()).await;
+        let gate = gate(Rules::default());
         for (address, place) in [("127.0.0.1", "127.0.0.1"), ("::1", "127.0.0.1"), ("192.0.2.1", "192.0.2.1")] {
             let holder = Holder::From(place.parse().expect("an address"));
             assert_eq!(may(&gate, Role::Publish, "live/a", "key=x", address).await, Ok(holder));
@@ -212,7 +190,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_key_does_what_it_is_for_and_makes_its_owner_known() {
-        let gate = gate(Rules::all(keys("pub"), keys("see"), Takeover::Refuse)).await;
+        let gate = gate(Rules::all(keys("pub"), keys("see"), Takeover::Refuse));
         let (vouched, wrong) = (Ok(Holder::Vouched), Err(Denied::WrongKey));
         for (role, query, decided) in [
             (Role::Publish, "key=pub", vouched),
@@ -235,7 +213,7 @@ mod tests {
             play: nobody,
             takeover: Takeover::Replace,
         };
-        let gate = gate(Rules(vec![rule])).await;
+        let gate = gate(Rules(vec![rule]));
         for (role, stream, query, address, decided) in [
             (Role::Publish, "live/a", "key=pub", "192.0.2.1", Ok(Holder::Vouched)),
             (Role::Publish, "live/a", "key=pub", "192.0.3.1", Err(Denied::Address)),
@@ -248,15 +226,15 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn other_rules_are_in_force_for_who_asks_next_and_bad_ones_never() {
-        let gate = gate(Rules::all(keys("old"), Access::default(), Takeover::Refuse)).await;
-        gate.set(Rules::all(keys("new"), Access::default(), Takeover::Refuse)).await.expect("good rules");
+    async fn other_rules_are_in_force_for_who_asks_next() {
+        let gate = gate(Rules::all(keys("old"), Access::default(), Takeover::Refuse));
+        gate.set(Rules::all(keys("new"), Access::default(), Takeover::Refuse));
         assert!(may(&gate, Role::Publish, "live/a", "key=new", "192.0.2.1").await.is_ok());
         assert!(may(&gate, Role::Publish, "live/a", "key=old", "192.0.2.1").await.is_err());
         let file = Access { who: Who::KeyFile("/nowhere/keys".into()), ..Access::default() };
-        assert!(gate.set(Rules::all(file, Access::default(), Takeover::Refuse)).await.is_err());
-        assert!(gate.set(Rules::all(keys("a"), keys("a"), Takeover::Refuse)).await.is_err());
-        assert!(may(&gate, Role::Publish, "live/a", "key=new", "192.0.2.1").await.is_ok());
+        gate.set(Rules::all(file, Access::default(), Takeover::Refuse));
+        let nobody = may(&gate, Role::Publish, "live/a", "key=new", "192.0.2.1").await;
+        assert_eq!(nobody, Err(Denied::WrongKey), "a file that is not there has no keys");
     }
 
     #[tokio::test]
@@ -264,7 +242,7 @@ mod tests {
         let disk = tempfile::NamedTempFile::new().expect("a file");
         std::fs::write(disk.path(), "publish live/a pub\nplay live/* see").expect("written");
         let file = Access { who: Who::KeyFile(disk.path().to_owned()), ..Access::default() };
-        let gate = gate(Rules::all(file.clone(), file, Takeover::Refuse)).await;
+        let gate = gate(Rules::all(file.clone(), file, Takeover::Refuse));
         let publish = async |query| may(&gate, Role::Publish, "live/a", query, "192.0.2.1").await;
         assert_eq!(publish("key=pub").await, Ok(Holder::Vouched));
         assert_eq!(publish("key=see").await, Err(Denied::WrongKey));

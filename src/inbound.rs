@@ -1,4 +1,4 @@
-//! A connection that somebody opened to us, until it says what it wants: to publish, or to play.
+//! A connection that somebody opened to us, until it has said what it wants, to publish or to play, and may.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -8,13 +8,15 @@ use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
 use crate::feed::Feed;
+use crate::gate::{Ask, Denied, Gate};
 use crate::limits::{HANDSHAKE, REQUEST};
 use crate::net::connection::Error;
-use crate::net::{Connection, Stream};
-use crate::rtmp::server::{Event, Request};
+use crate::net::{Connection, Network, Stream};
+use crate::rtmp::command::{Status, code};
+use crate::rtmp::server::{Event, Request, Role};
 use crate::rtmp::session::{Phase, Session};
 use crate::rtmp::{ServerSession, handshake, url};
-use crate::stream::{Directory, Name};
+use crate::stream::{Directory, Name, Right};
 
 pub mod visitors;
 
@@ -49,6 +51,50 @@ pub struct Asked<S> {
     pub peer: SocketAddr,
 }
 
+/// A peer that may do what it wants.
+#[derive(Debug)]
+pub struct Admitted<S> {
+    /// The connection it came on.
+    pub connection: Inbound<S>,
+    /// To accept or reject.
+    pub request: Request,
+    /// The stream it means.
+    pub name: Name,
+    /// Where it comes from.
+    pub peer: SocketAddr,
+    /// Who it is to the stream.
+    pub right: Right,
+}
+
+/// Why a visit was cut short.
+#[derive(Debug, thiserror::Error)]
+pub enum Short {
+    /// The connection was.
+    #[error(transparent)]
+    Connection(#[from] Error),
+    /// It has named no stream.
+    #[error("{} refused: This is no stream name", doing(.role))]
+    Nameless {
+        /// What it wanted.
+        role: Role,
+    },
+    /// It may not do what it wanted.
+    #[error("{} denied: {reason}", doing(.role))]
+    Denied {
+        /// What it wanted.
+        role: Role,
+        /// Why.
+        reason: Denied,
+    },
+}
+
+fn doing(role: &Role) -> &'static str {
+    match role {
+        Role::Publish => "publishing",
+        Role::Play => "playing",
+    }
+}
+
 /// Waits for a new connection's peer to say what it wants.
 pub async fn ask<S: Stream>(stream: S, peer: SocketAddr, seed: u64) -> Result<Asked<S>, Error> {
     let mut connection = Connection::new(stream, ServerSession::new(handshake::random(seed)));
@@ -56,6 +102,40 @@ pub async fn ask<S: Stream>(stream: S, peer: SocketAddr, seed: u64) -> Result<As
     let name = Name::new(&url::stream_path(request.app.expose(), request.name.expose()));
     debug!(%peer, role = ?request.role, stream = ?name, "asked");
     Ok(Asked { connection, request, name, peer })
+}
+
+/// Asks the gate. Who may not is told so, and that is the end of its connection.
+pub async fn admit<S: Stream, N: Network>(asked: Asked<S>, gate: &Gate<N>) -> Result<Admitted<S>, Short> {
+    let Asked { connection, request, name, peer } = asked;
+    let role = request.role;
+    let Some(name) = name else {
+        let code = match role {
+            Role::Publish => code::PUBLISH_BAD_NAME,
+            Role::Play => code::PLAY_NOT_FOUND,
+        };
+        turn_away(connection, request, &Status::error(code, "This is no stream name")).await;
+        return Err(Short::Nameless { role });
+    };
+    let query = url::stream_query(request.app.expose(), request.name.expose());
+    let Request { agent, tc_url, .. } = &request;
+    match gate.may(&Ask { role, stream: &name, query: &query, peer, agent, tc_url }).await {
+        Ok(right) => Ok(Admitted { connection, request, name, peer, right }),
+        Err(reason) => {
+            // OBS takes the first as final and asks its user for another key; librtmp and with it ffmpeg take the second.
+            let code = match role {
+                Role::Publish => code::PUBLISH_DENIED,
+                Role::Play => code::PLAY_FAILED,
+            };
+            turn_away(connection, request, &Status::error(code, &reason.to_string())).await;
+            Err(Short::Denied { role, reason })
+        }
+    }
+}
+
+/// Says no, and closes once that has left.
+pub async fn turn_away<S: Stream>(mut connection: Inbound<S>, request: Request, status: &Status) {
+    connection.session.reject(request, status);
+    connection.close().await;
 }
 
 /// A deadline for each phase.

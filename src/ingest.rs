@@ -4,7 +4,7 @@ use tokio::time::timeout;
 use tracing::{info, warn};
 
 use crate::flv::{self, Kind, Role, Tag};
-use crate::inbound::{Asked, House, Inbound};
+use crate::inbound::{Admitted, House, Inbound, turn_away};
 use crate::limits::{COMMAND_BYTES, HEADER_WAIT, KEY_FRAME_WAIT, PUBLISHER_SILENCE};
 use crate::net::Stream;
 use crate::net::connection::Error;
@@ -17,25 +17,21 @@ use crate::rtmp::session::Phase;
 use crate::rtmp::timestamp::Timeline;
 use crate::stream::{Frame, Hops, Publication};
 
-/// Decides on a request to publish, and serves the publisher to its end.
-pub async fn serve<S: Stream>(asked: Asked<S>, house: &House) -> Result<(), Error> {
-    let Asked { mut connection, request, name, peer } = asked;
+/// Serves a publisher to its end, if its stream is free.
+pub async fn serve<S: Stream>(admitted: Admitted<S>, house: &House) -> Result<(), Error> {
+    let Admitted { mut connection, request, name, peer, right } = admitted;
     let hops = Hops::parse(&request.agent);
-    let granted = match name {
-        None => Err(Status::error(code::PUBLISH_BAD_NAME, "This is no stream name")),
-        Some(_) if hops.close_a_circle_at(house.identity) => {
-            Err(Status::error(code::PUBLISH_LOOP, "This stream has come through this relay before"))
-        }
-        Some(name) => {
-            house.directory.publish(name, hops).map_err(|busy| Status::error(code::PUBLISH_BAD_NAME, &busy.to_string()))
-        }
+    let granted = if hops.close_a_circle_at(house.identity) {
+        Err(Status::error(code::PUBLISH_LOOP, "This stream has come through this relay before"))
+    } else {
+        let claimed = house.directory.claim(name, hops, right);
+        claimed.map_err(|busy| Status::error(code::PUBLISH_BAD_NAME, &busy.to_string()))
     };
     let publication = match granted {
         Ok(publication) => publication,
         Err(status) => {
             house.visitors.refused(peer, &format_args!("publishing refused: {}", status.description));
-            connection.session.reject(request, &status);
-            connection.close().await;
+            turn_away(connection, request, &status).await;
             return Ok(());
         }
     };
@@ -54,8 +50,10 @@ pub async fn serve<S: Stream>(asked: Asked<S>, house: &House) -> Result<(), Erro
             return Ok(());
         }
         () = replaced => {
-            info!(%stream, %peer, "publisher replaced: it was silent, and another came");
-            connection.abort();
+            info!(%stream, %peer, "publisher replaced by another one");
+            // It may be there and well: OBS takes this as final, so that two of them do not take turns for ever.
+            connection.session.revoke(&Status::error(code::PUBLISH_BAD_NAME, "Another publisher has taken this stream"));
+            connection.close_or_abort().await;
             return Ok(());
         }
         ended = ingest.run(&mut connection) => ended,

@@ -20,7 +20,7 @@ pub const PARTIAL_BYTES: usize = 24 << 20;
 pub const COMMAND_BYTES: usize = 64 << 10;
 /// Chunk sizes that may be asked for towards destinations, in bytes.
 pub const CHUNK_SIZES: std::ops::RangeInclusive<usize> = 128..=65_536;
-/// The longest stream key that is taken from a file or a command.
+/// The longest key that is configured, from a file or a command too; one that is shown is as long as a command may be.
 pub const KEY_BYTES: usize = 4096;
 /// The largest configuration file that is read.
 pub const CONFIG_BYTES: u64 = 1 << 20;
@@ -45,8 +45,6 @@ pub const NEEDS: usize = 16;
 pub const RECONNECTS: usize = 3;
 /// Relays a stream may have come through before it is taken for a circle.
 pub const HOPS: usize = 8;
-/// The longest key that is configured; one that is shown is as long as a command may be.
-pub const KEY_BYTES: usize = 512;
 /// Keys that one request may show.
 pub const KEYS_PRESENTED: usize = 4;
 /// The longest file of keys.

@@ -6,13 +6,12 @@ use tokio::time::{interval, sleep};
 use tracing::{debug, info};
 
 use crate::feed::{Feed, Metadata};
-use crate::inbound::{Asked, House, Inbound};
+use crate::inbound::{Admitted, House, Inbound};
 use crate::limits::DRAIN;
 use crate::net::connection::{Error, Received};
 use crate::net::watch::TICK;
 use crate::net::{Stream, Watch};
 use crate::rtmp::chunk::DEFAULT_SIZE;
-use crate::rtmp::command::{Status, code};
 use crate::rtmp::server::Event;
 use crate::rtmp::session::Phase;
 use crate::stream::Join;
@@ -21,15 +20,8 @@ use crate::stream::Join;
 const JOIN: Join = Join { newest_if_within: Duration::MAX, lag_max: Duration::MAX };
 
 /// Serves a player to its end, or the stream's.
-pub async fn serve<S: Stream>(asked: Asked<S>, house: &House) -> Result<(), Error> {
-    let Asked { mut connection, request, name, peer } = asked;
-    let Some(stream) = name else {
-        let status = Status::error(code::PLAY_NOT_FOUND, "This is no stream name");
-        house.visitors.refused(peer, &format_args!("playing refused: {}", status.description));
-        connection.session.reject(request, &status);
-        connection.close().await;
-        return Ok(());
-    };
+pub async fn serve<S: Stream>(admitted: Admitted<S>, house: &House) -> Result<(), Error> {
+    let Admitted { mut connection, request, name: stream, peer, .. } = admitted;
     let message_stream = connection.session.accept(request);
     let log = house.directory.log_of(&stream);
     connection.feed(Feed::new(log.clone(), JOIN, message_stream, DEFAULT_SIZE, Metadata::Plain));

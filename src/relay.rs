@@ -24,6 +24,7 @@ use tracing::{error, info, warn};
 
 use crate::config::{Circle, Config};
 use crate::destination::{self, Board, Destination, Place, Row};
+use crate::gate::Gate;
 use crate::inbound::{self, House, Visitors};
 use crate::limits::ACCEPT_REST;
 use crate::net::{Listener, Network};
@@ -50,6 +51,7 @@ pub struct Relay<N: Network> {
     listener: N::Listener,
     address: SocketAddr,
     house: House,
+    gate: Arc<Gate<N>>,
     board: Board,
     random: fastrand::Rng,
     tasks: JoinSet<()>,
@@ -226,6 +228,7 @@ impl<N: Network> Relay<N> {
         let listener = net.listen(config.listen).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
         config.check_circle(address)?;
+        let gate = Arc::new(Gate::new(net.clone(), config.gate.clone()));
         let board = Board::default();
         board.list(config.destinations.iter().map(|route| (&*route.name, route.enabled)));
         let house = House {
@@ -243,6 +246,7 @@ impl<N: Network> Relay<N> {
             listener,
             address,
             house,
+            gate,
             board,
             random,
             tasks,
@@ -267,6 +271,11 @@ impl<N: Network> Relay<N> {
     /// Who is connected to it.
     pub fn visitors(&self) -> &Arc<Visitors> {
         &self.house.visitors
+    }
+
+    /// Who may publish and play, which can be changed while it runs.
+    pub fn gate(&self) -> &Arc<Gate<N>> {
+        &self.gate
     }
 
     /// The statuses of its destinations.
@@ -320,18 +329,20 @@ impl<N: Network> Relay<N> {
 
     fn serve(&mut self, stream: N::Stream, peer: SocketAddr) {
         let Some(pass) = self.house.visitors.admit(peer) else { return };
-        let (house, seed) = (self.house.clone(), self.random.u64(..));
+        let (house, gate, seed) = (self.house.clone(), self.gate.clone(), self.random.u64(..));
         self.net.spawn(&mut self.tasks, async move {
             let served = async {
-                let asked = tokio::select! {
+                let admitted = async { inbound::admit(inbound::ask(stream, peer, seed).await?, &gate).await };
+                let admitted = tokio::select! {
                     biased;
                     () = house.stop.cancelled() => return Ok(()),
-                    asked = inbound::ask(stream, peer, seed) => asked?,
+                    admitted = admitted => admitted?,
                 };
-                match asked.request.role {
-                    Role::Publish => ingest::serve(asked, &house).await,
-                    Role::Play => player::serve(asked, &house).await,
+                match admitted.request.role {
+                    Role::Publish => ingest::serve(admitted, &house).await?,
+                    Role::Play => player::serve(admitted, &house).await?,
                 }
+                Ok(())
             };
             pass.leave(served.await);
         });
@@ -442,6 +453,7 @@ impl<N: Network> Ordered for Relay<N> {
         let changes = Changes::between(&self.config, &config);
         self.board.list(config.destinations.iter().map(|route| (&*route.name, route.enabled)));
         self.house.visitors.limit(config.visitors);
+        self.gate.set(config.gate.clone());
         self.config = config;
         self.reconcile();
         Ok(changes)

@@ -35,7 +35,11 @@ impl Running {
 
     /// `serve` on a free port, and where that is.
     fn serve(arguments: &[&str]) -> (Running, String) {
-        let mut server = Running::start(&[&["serve", "--listen", "127.0.0.1:0"], arguments].concat());
+        Running::serve_at("127.0.0.1:0", arguments)
+    }
+
+    fn serve_at(listen: &str, arguments: &[&str]) -> (Running, String) {
+        let mut server = Running::start(&[&["serve", "--listen", listen], arguments].concat());
         let mut line = String::new();
         BufReader::new(server.0.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
         let address = line.trim().rsplit(' ').next().unwrap().to_owned();
@@ -93,11 +97,16 @@ fn interop_88_keys_appear_in_no_output() {
     let folder = tempfile::tempdir().unwrap();
     let nobody = "rtmp://CANARY:CANARY@127.0.0.1:1/CANARY-app/CANARY-key?CANARY=CANARY";
     let directory = folder.path().to_str().unwrap();
-    let (server, address) =
-        Running::serve(&["--relay-to", nobody, "--record-all", "--record-dir", directory, "--log-level=trace"]);
-    let url = format!("rtmp://{address}/live/test?CANARY");
+    let mut arguments = vec!["--relay-to", nobody, "--record-all", "--record-dir", directory, "--log-level=trace"];
+    arguments.extend(["--publish-key=CANARY-publish", "--play-key=CANARY-play"]);
+    let (server, address) = Running::serve(&arguments);
+    let url = format!("rtmp://{address}/live/test?key=CANARY-publish");
     assert!(run(&["publish", CLIP, &url, "--speed=10", "--log-level=trace"]).status.success());
+    let denied = run(&["publish", CLIP, &format!("rtmp://{address}/live/test?key=CANARY-wrong"), "--log-level=trace"]);
+    let said = String::from_utf8(denied.stderr).unwrap();
+    assert!(said.contains("NetStream.Publish.Denied") && !said.contains("CANARY"), "{said}");
     let (log, code, _) = server.interrupt();
+    assert!(log.contains("publishing denied: the key is not valid"), "{log}");
     assert_eq!(code, Some(0));
     assert!(log.contains("Connection refused"), "the destination has been tried: {log}");
     assert!(!log.contains("CANARY"), "{log}");
@@ -109,6 +118,20 @@ fn interop_88_keys_appear_in_no_output() {
             let text = [output.stdout, output.stderr].map(|o| String::from_utf8(o).unwrap()).concat();
             assert!(!output.status.success() && !text.contains("CANARY"), "{arguments:?}: {text}");
         }
+    }
+}
+
+#[test]
+fn a_public_address_without_a_rule_is_warned_of() {
+    for (listen, arguments, warned) in [
+        ("0.0.0.0:0", &[][..], true),
+        ("0.0.0.0:0", &["--publish-key", "KEY"], false),
+        ("0.0.0.0:0", &["--allow-publish", "10.0.0.0/8"], false),
+        ("127.0.0.1:0", &[], false),
+    ] {
+        let (server, _) = Running::serve_at(listen, arguments);
+        let (log, ..) = server.interrupt();
+        assert_eq!(log.contains("ANYONE who can reach"), warned, "{arguments:?}: {log}");
     }
 }
 

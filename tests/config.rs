@@ -70,7 +70,7 @@ async fn the_example_holds_every_key_and_is_sound() {
     let schema: serde_json::Value = serde_json::from_str(&file::schema()).unwrap();
     let keys =
         |schema: &serde_json::Value| schema["properties"].as_object().unwrap().keys().cloned().collect::<Vec<_>>();
-    for key in [keys(&schema), keys(&schema["$defs"]["Destination"])].concat() {
+    for key in [keys(&schema), keys(&schema["$defs"]["Destination"]), keys(&schema["$defs"]["Access"])].concat() {
         assert!(EXAMPLE.contains(&format!("{key}:")), "the example does not explain {key}");
     }
     // With every comment taken away it is the same file: defaults are told as they are.
@@ -121,6 +121,16 @@ async fn what_is_wrong_is_told_with_line_and_column_and_never_with_the_value() {
         "grace: soon",
         "grace: 15",
         "grace: ${CANARY_VARIABLE}",
+        "access: {publish_key: CANARY, play_key: CANARY}",
+        "access: {publish_key: CANARY, key_file: /x}",
+        "access: {publish_key: \"sha256:CANARY\"}",
+        "access: {auth_url: CANARY}",
+        "access:\n  key_file: /nowhere/keys",
+        "access:\n  allow_publish: [\"10.0.0.0/99\"]",
+        "access:\n  takeover: CANARY",
+        "access:\n  publishkey: CANARY",
+        "stream_access:\n  - streams: [\"live/*\"]\n    access: {auth_url: \"http://CANARY:x@h/\"}",
+        "stream_access:\n  - access: {}",
         "max_connections: many",
         "max_connections: -1",
         "listen: \"1935\"",

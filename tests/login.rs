@@ -85,6 +85,7 @@ impl Gate {
             chunk_size: DEFAULT_SIZE,
             agent: "test".to_owned(),
             log: Arc::new(Log::new(Default::default())),
+            retry: std::sync::Arc::default(),
             stop: CancellationToken::new(),
             join: Join { newest_if_within: Default::default(), lag_max: Default::default() },
             place: Place::default(),

@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
+use std::fmt;
 use std::io;
 use std::rc::Rc;
 use std::time::Duration;
@@ -47,6 +48,13 @@ pub(crate) type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 /// Where a client goes: `host/app/stream`.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Place(pub(crate) &'static str);
+
+/// Without its query, where keys are: the trace is searched for what the relay prints of them.
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0.split('?').next().unwrap_or_default())
+    }
+}
 
 /// The product's client session on a simulated stream, driven the plain way.
 pub(crate) struct Client {

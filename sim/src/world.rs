@@ -9,8 +9,10 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use rtmp_relay::config::{self, Config};
 use rtmp_relay::destination::{Board, State, Status};
+use rtmp_relay::gate::{Access, Keys, Rules, Who};
 use rtmp_relay::inbound::{Ending, Visitors};
 use rtmp_relay::relay::Relay;
+use rtmp_relay::stream::Takeover;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio_util::sync::CancellationToken;
 use tracing::info;
@@ -62,6 +64,8 @@ pub struct World {
     seed: u64,
     sim: turmoil::Sim<'static>,
     network: Turmoil,
+    /// Who may publish to the relays that are added from now on.
+    gate: Rules,
     /// What is still to happen, the next first.
     script: VecDeque<(Duration, Event)>,
     trace: Trace,
@@ -105,6 +109,7 @@ impl World {
             seed,
             sim,
             network: Turmoil::default(),
+            gate: Rules::default(),
             script: VecDeque::new(),
             random: fastrand::Rng::with_seed(seed),
             boards: BTreeMap::new(),
@@ -120,9 +125,15 @@ impl World {
         }
     }
 
+    /// Has the relays that are added from now on want this key of encoders.
+    pub fn publish_key(mut self, key: &str) -> Self {
+        self.gate = publish_key(key);
+        self
+    }
+
     /// Adds a relay that sends every stream to these hosts, or URLs.
     pub fn relay(mut self, name: &'static str, destinations: &[&str]) -> Self {
-        let config = configuration(destinations);
+        let config = Config { gate: self.gate.clone(), ..configuration(destinations) };
         let (board, stop) = (Shared::<Board>::default(), Shared::<CancellationToken>::default());
         let visitors = Shared::<Option<Arc<Visitors>>>::default();
         self.boards.insert(name, board.clone());
@@ -272,7 +283,8 @@ impl World {
     /// Has a running relay send every stream to these hosts, or URLs, from now on.
     pub fn configure(&mut self, relay: &str, destinations: &[&str]) {
         let ear = self.ears[relay].borrow();
-        ear.as_ref().expect("it has started").send(configuration(destinations)).expect("it runs");
+        let config = Config { gate: self.gate.clone(), ..configuration(destinations) };
+        ear.as_ref().expect("it has started").send(config).expect("it runs");
     }
 
     /// A villain connects to a host, and does this.
@@ -401,6 +413,12 @@ fn configuration(destinations: &[&str]) -> Config {
         destinations: config::destinations(&urls).expect("URLs"),
         ..Config::default()
     }
+}
+
+/// Rules that want this key of encoders, and nothing of players.
+pub(crate) fn publish_key(key: &str) -> Rules {
+    let keys = Keys::parse([&key.to_owned().into()]).expect("a key");
+    Rules::all(Access { who: Who::Keys(keys), ..Access::default() }, Access::default(), Takeover::Refuse)
 }
 
 /// A failure tells its story.

@@ -9,12 +9,16 @@ use sim::{Act, Answer, World, laws, ms, secs};
 ///                └─► kick
 /// ```
 fn three(acts: &[Act], kick: Answer) -> World {
-    World::seeded(7)
+    three_in(World::seeded(7), acts, kick)
+}
+
+fn three_in(world: World, acts: &[Act], kick: Answer) -> World {
+    world
         .relay("relay", &["youtube", "twitch", "kick"])
         .server("youtube", |_| Answer::Accept)
         .server("twitch", |_| Answer::Accept)
         .server("kick", move |_| kick)
-        .encoder("obs", "relay/live/show", acts)
+        .encoder("obs", "relay/live/show?key=KEY", acts)
 }
 
 /// What `youtube` and `twitch` got in their one session each is all that was sent.
@@ -126,8 +130,8 @@ fn a_publisher_that_is_lost_for_good() {
 
 #[test]
 fn a_publisher_whose_network_changed_takes_its_own_place() {
-    let mut world = three(&[Act::Publish(secs(10))], Answer::Accept)
-        .encoder("phone", "relay/live/show", &[Act::Wait(secs(6)), Act::Publish(secs(3)), Act::Stop])
+    let mut world = three_in(World::seeded(7).publish_key("KEY"), &[Act::Publish(secs(10))], Answer::Accept)
+        .encoder("phone", "relay/live/show?key=KEY", &[Act::Wait(secs(6)), Act::Publish(secs(3)), Act::Stop])
         .after(secs(3), partition("obs", "relay"));
     world.run(secs(12));
     assert_eq!(world.sessions("youtube").len(), 1);

@@ -17,11 +17,12 @@ const GRACE: Duration = secs(15);
 
 fn world(seed: u64, acts: &[Act]) -> World {
     World::seeded(seed)
-        .relay("edge", &["youtube", "origin"])
         .relay("origin", &["twitch"])
+        .publish_key("KEY")
+        .relay("edge", &["youtube", "origin"])
         .server("youtube", |_| Answer::Accept)
         .server("twitch", |_| Answer::Accept)
-        .encoder("obs", "edge/live/show", acts)
+        .encoder("obs", "edge/live/show?key=KEY", acts)
         .player("viewer", "edge/live/show", ms(0))
 }
 
@@ -75,7 +76,7 @@ fn interop_49_and_interop_92_a_publisher_that_returns_from_another_network_takes
     for seed in 0..2 {
         let mut world = world(seed, &[Act::Publish(secs(12))]).encoder(
             "phone",
-            "edge/live/show",
+            "edge/live/show?key=KEY",
             &[Act::Wait(secs(6)), Act::Publish(secs(4)), Act::Stop],
         );
         world.run(secs(3));

@@ -22,6 +22,12 @@ pub(super) async fn run(check: Check) -> Result<()> {
 /// Everything that is configured, keys hidden.
 fn plan(config: &Config) -> String {
     let mut text = format!("listens on {}\n", config.listen);
+    for rule in &config.gate.0 {
+        let _ = writeln!(text, "{} may be published by {} and played by {}", rule.streams, rule.publish, rule.play);
+    }
+    if config.gate.let_anybody_publish() && !config.listen.ip().is_loopback() {
+        text.push_str("anyone who can reach this address may publish: see access: in `rtmp-relay config example`\n");
+    }
     if config.destinations.is_empty() {
         text.push_str("no destinations: streams are served to players here only\n");
     }

@@ -17,6 +17,7 @@ pub(super) async fn run(serve: Serve, files: u64, stop: CancellationToken) -> Re
     let mut loaded = Config::load(serve.settings.clone(), serve.config.as_deref()).await?;
     loaded.config.visitors.all = loaded.config.visitors.all.min(room);
     let screen = Screen::open(serve.log.log_level);
+    let open = loaded.config.gate.let_anybody_publish();
     let relay = Relay::bind(Tcp, loaded.config.clone(), fastrand::Rng::new()).await?;
     let address = relay.address();
     // On every address: this machine's own name is the one that always works from here.
@@ -26,8 +27,10 @@ pub(super) async fn run(serve: Serve, files: u64, stop: CancellationToken) -> Re
     println!("In OBS: Settings, Stream, Service \"Custom...\"");
     println!("  Server      rtmp://{host}/live");
     println!("  Stream Key  test        (any name you like; play it at rtmp://{host}/live/test)");
-    if !address.ip().is_loopback() {
-        warn!("anyone who can reach {address} may publish here");
+    if open && !address.ip().is_loopback() {
+        warn!(
+            "ANYONE who can reach {address} may publish here: set RTMP_RELAY_PUBLISH_KEY, or --allow-publish a network"
+        );
     }
     let (board, control) = (relay.board().clone(), relay.control());
     let reload = async |control: Control| match &serve.config {

@@ -105,6 +105,7 @@ impl Problem {
         };
         let what = match error {
             Error::SerdeUnknownField { field, expected, .. } => unknown(field, expected),
+            Error::SerdeUnknownVariant { expected, .. } => format!("here should be one of {}", expected.join(", ")),
             Error::SerdeMissingField { field, .. } => format!("the key \"{field}\" is missing"),
             Error::DuplicateMappingKey { key: Some(key), .. } => format!("the key {key:?} is given twice"),
             Error::UnresolvedProperty { name, .. } => format!("there is no environment variable {name}"),

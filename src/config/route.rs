@@ -45,7 +45,7 @@ pub fn destinations<T: AsRef<str>>(urls: &[T]) -> Result<Vec<Route>, Problems> {
     for text in urls {
         routes.every(text.as_ref().to_owned().into(), DEFAULT_SIZE);
     }
-    routes.finish()
+    routes.finish(Vec::new())
 }
 
 /// Routes while they are read, and what is wrong with them.
@@ -109,8 +109,9 @@ impl Routes {
         self.problems.push(Problem::at(place, what));
     }
 
-    /// All of them, named; or all that is wrong.
-    pub(super) fn finish(mut self) -> Result<Vec<Route>, Problems> {
+    /// All of them, named; or all that is wrong, with them or elsewhere.
+    pub(super) fn finish(mut self, elsewhere: Vec<Problem>) -> Result<Vec<Route>, Problems> {
+        self.problems.extend(elsewhere);
         for (at, (route, _, place)) in self.routes.iter().enumerate() {
             let same = |(other, ..): &&(Route, _, _)| other.url == route.url && other.streams == route.streams;
             if let Some(first) = self.routes[..at].iter().position(|other| same(&other)) {

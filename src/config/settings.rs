@@ -6,6 +6,7 @@ use clap::Args;
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer};
 
+use super::access::{Access, StreamAccess};
 use super::problem::At;
 use super::value::{ChunkSize, Hidden, Listen, Source, Time};
 
@@ -43,6 +44,12 @@ pub struct Settings {
     #[arg(long, value_name = "BYTES", env = "RTMP_RELAY_CHUNK_SIZE", hide_env = true)]
     #[serde(deserialize_with = "given")]
     pub chunk_size: Option<ChunkSize>,
+    /// Who may publish and play
+    #[command(flatten)]
+    pub access: Access,
+    /// Who may publish and play some streams; the first entry for a stream decides
+    #[arg(skip)]
+    pub stream_access: Vec<At<StreamAccess>>,
     /// How many encoders and players may be connected at once; never more than leaves a quarter of the process's file
     /// descriptors for destinations and recordings [default: 10000]
     #[arg(long, value_name = "NUMBER", env = "RTMP_RELAY_MAX_CONNECTIONS", hide_env = true)]
@@ -85,7 +92,7 @@ pub struct Destination {
 }
 
 /// A key without a value is a mistake, and not the same as no key at all.
-fn given<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
+pub(super) fn given<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
     T::deserialize(deserializer).map(Some)
 }
 
@@ -100,6 +107,8 @@ impl Settings {
             record_dir: self.record_dir.or(others.record_dir),
             grace: self.grace.or(others.grace),
             chunk_size: self.chunk_size.or(others.chunk_size),
+            access: self.access.over(others.access),
+            stream_access: [others.stream_access, self.stream_access].concat(),
             max_connections: self.max_connections.or(others.max_connections),
             max_connections_per_address: self.max_connections_per_address.or(others.max_connections_per_address),
         }
@@ -114,6 +123,8 @@ impl Settings {
     pub(super) fn based_in(mut self, folder: &Path) -> Settings {
         let from = |path: &mut PathBuf| *path = folder.join(&*path);
         self.record_dir.iter_mut().for_each(from);
+        self.access.based_in(folder);
+        self.stream_access.iter_mut().for_each(|some| some.value.access.based_in(folder));
         for destination in &mut self.destinations {
             destination.value.stream_key_file.iter_mut().for_each(|at| from(&mut at.value));
         }

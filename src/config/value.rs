@@ -5,9 +5,11 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::str::FromStr;
 use std::time::Duration;
 
+use ipnet::IpNet;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use crate::gate::addresses;
 use crate::limits::CHUNK_SIZES;
 use crate::rtmp::Secret;
 use crate::stream::{Pattern, pattern};
@@ -24,6 +26,8 @@ pub enum Error {
     Bitrate,
     #[error("a chunk size is a number of bytes from {} to {}", CHUNK_SIZES.start(), CHUNK_SIZES.end())]
     ChunkSize,
+    #[error("a network looks like 192.0.2.0/24, 2001:db8::/32 or 192.0.2.1")]
+    Network,
 }
 
 /// Text that may be, or hold, a key.
@@ -55,6 +59,12 @@ pub struct Bitrate(pub u64);
 #[serde(try_from = "String")]
 #[schemars(with = "u32", extend("minimum" = CHUNK_SIZES.start(), "maximum" = CHUNK_SIZES.end()))]
 pub struct ChunkSize(pub usize);
+
+/// A network, or one address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(try_from = "String")]
+#[schemars(with = "String", extend("examples" = ["192.0.2.0/24", "2001:db8::1"]))]
+pub struct Network(pub IpNet);
 
 /// An address to listen on; `:1935` is every address of this machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
@@ -95,6 +105,14 @@ impl FromStr for ChunkSize {
 
     fn from_str(text: &str) -> Result<Self, Error> {
         text.parse().ok().filter(|size| CHUNK_SIZES.contains(size)).map(ChunkSize).ok_or(Error::ChunkSize)
+    }
+}
+
+impl FromStr for Network {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        addresses::network(text).map(Network).map_err(|_| Error::Network)
     }
 }
 
@@ -144,7 +162,7 @@ macro_rules! from_text {
     )+};
 }
 
-from_text!(Time, Bitrate, ChunkSize, Listen);
+from_text!(Time, Bitrate, ChunkSize, Network, Listen);
 
 #[cfg(test)]
 mod tests {

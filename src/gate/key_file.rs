@@ -33,17 +33,18 @@ pub(super) struct KeyFile {
     state: Mutex<State>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct State {
-    lines: Arc<Lines>,
-    content: [u8; 32],
-    looked: Instant,
+    /// None until it has been good once.
+    lines: Option<Arc<Lines>>,
+    content: Option<[u8; 32]>,
+    looked: Option<Instant>,
     /// What is wrong with it now, so that it is said once.
     wrong: Option<String>,
 }
 
 /// What is in a file.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Lines(Vec<Line>);
 
 #[derive(Debug)]
@@ -73,12 +74,18 @@ pub enum Error {
     SameKey(usize, usize),
 }
 
+/// Says what is wrong with the text of a file of keys.
+pub fn check(text: &[u8]) -> Result<(), Error> {
+    if text.len() > KEY_FILE_BYTES {
+        return Err(Error::TooLong);
+    }
+    Lines::parse(text).map(drop)
+}
+
 impl KeyFile {
-    pub(super) async fn open<N: Network>(net: &N, path: &Path) -> Result<Self, Error> {
-        let text = read(net, path).await?;
-        let lines = Arc::new(Lines::parse(&text)?);
-        let state = State { lines, content: Sha256::digest(&text).into(), looked: Instant::now(), wrong: None };
-        Ok(KeyFile { path: path.to_owned(), state: Mutex::new(state) })
+    /// A file that nobody has looked at yet.
+    pub(super) fn new(path: &Path) -> Self {
+        KeyFile { path: path.to_owned(), state: Mutex::default() }
     }
 
     /// What is in it, as far as is known. Who asks first after a while has it looked at; others need not wait for that.
@@ -86,14 +93,14 @@ impl KeyFile {
         if self.is_due() {
             self.read_again(net).await;
         }
-        self.state().lines.clone()
+        self.state().lines.clone().unwrap_or_default()
     }
 
     fn is_due(&self) -> bool {
         let mut state = self.state();
-        let due = state.looked.elapsed() >= KEY_FILE_REST;
+        let due = state.lines.is_none() || state.looked.is_none_or(|looked| looked.elapsed() >= KEY_FILE_REST);
         if due {
-            state.looked = Instant::now();
+            state.looked = Some(Instant::now());
         }
         due
     }
@@ -105,7 +112,8 @@ impl KeyFile {
         match read.and_then(|text| state.take(&text)) {
             Ok(changed) => {
                 if state.wrong.take().is_some() || changed {
-                    info!(file = %self.path.display(), keys = state.lines.0.len(), "key file read");
+                    let keys = state.lines.as_ref().map_or(0, |lines| lines.0.len());
+                    info!(file = %self.path.display(), keys, "key file read");
                 }
             }
             Err(error) => {
@@ -127,11 +135,11 @@ impl KeyFile {
 impl State {
     /// True if it is another text than before.
     fn take(&mut self, text: &[u8]) -> Result<bool, Error> {
-        let content = Sha256::digest(text).into();
+        let content = Some(Sha256::digest(text).into());
         if content == self.content {
             return Ok(false);
         }
-        self.lines = Arc::new(Lines::parse(text)?);
+        self.lines = Some(Arc::new(Lines::parse(text)?));
         self.content = content;
         Ok(true)
     }
@@ -229,7 +237,7 @@ mod tests {
         let disk = NamedTempFile::new().expect("a file");
         let write = |text: &str| std::fs::write(disk.path(), text).expect("written");
         write("play * a");
-        let file = KeyFile::open(&Tcp, disk.path()).await.expect("a good file");
+        let file = KeyFile::new(disk.path());
         assert_eq!(players(&file).await, 1);
         write("play * a\nplay * b");
         assert_eq!(players(&file).await, 1, "it has been looked at a moment ago");
@@ -249,13 +257,17 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_file_may_be_as_long_as_its_limit_and_has_to_be_there_at_first() {
+    async fn a_file_may_be_as_long_as_its_limit_and_one_that_was_never_good_has_no_keys() {
         let disk = NamedTempFile::new().expect("a file");
-        let write = |length| std::fs::write(disk.path(), "#".repeat(length)).expect("written");
-        write(KEY_FILE_BYTES);
-        assert!(KeyFile::open(&Tcp, disk.path()).await.is_ok());
-        write(KEY_FILE_BYTES + 1);
-        assert!(matches!(KeyFile::open(&Tcp, disk.path()).await, Err(Error::TooLong)));
-        assert!(matches!(KeyFile::open(&Tcp, Path::new("/nowhere/keys")).await, Err(Error::Read(_))));
+        let write =
+            |length| std::fs::write(disk.path(), "play * a\n#".to_owned() + &"#".repeat(length)).expect("written");
+        write(KEY_FILE_BYTES - 10);
+        assert_eq!(players(&KeyFile::new(disk.path())).await, 1);
+        write(KEY_FILE_BYTES - 9);
+        let file = KeyFile::new(disk.path());
+        assert_eq!(players(&file).await, 0);
+        write(0);
+        assert_eq!(players(&file).await, 1, "it is looked at each time until it is good");
+        assert_eq!(players(&KeyFile::new(Path::new("/nowhere/keys"))).await, 0);
     }
 }

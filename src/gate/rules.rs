@@ -1,6 +1,9 @@
 //! Rules: what is decided for which streams.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
+
+use ipnet::IpNet;
 
 use super::{Addresses, Callback, Key, Keys};
 use crate::rtmp::server::Role;
@@ -78,7 +81,8 @@ impl Rules {
         self.0.is_empty() || self.0.iter().any(open)
     }
 
-    pub(super) fn check(&self) -> Result<(), Error> {
+    /// Whether they do not contradict themselves.
+    pub fn check(&self) -> Result<(), Error> {
         for rule in &self.0 {
             if let (Who::Keys(publish), Who::Keys(play)) = (&rule.publish.who, &rule.play.who)
                 && publish.iter().any(|key: &Key| play.iter().any(|other| other == key))
@@ -100,7 +104,12 @@ impl Rules {
 /// All streams, and everybody may do everything.
 impl Default for Rule {
     fn default() -> Self {
-        Rule { streams: Pattern::all(), publish: Access::default(), play: Access::default(), takeover: Takeover::default() }
+        Rule {
+            streams: Pattern::all(),
+            publish: Access::default(),
+            play: Access::default(),
+            takeover: Takeover::default(),
+        }
     }
 }
 
@@ -110,6 +119,26 @@ impl Rule {
             Role::Publish => &self.publish,
             Role::Play => &self.play,
         }
+    }
+}
+
+impl fmt::Display for Access {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.who {
+            Who::Anyone => f.write_str("anyone")?,
+            Who::Nobody => f.write_str("nobody")?,
+            Who::Keys(_) => f.write_str("who has the key")?,
+            Who::KeyFile(path) => write!(f, "who has a key of {}", path.display())?,
+            Who::Callback(_) => f.write_str("whom the callback likes")?,
+        }
+        let list = |networks: &[IpNet]| networks.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        if !self.from.allow.is_empty() {
+            write!(f, " from {}", list(&self.from.allow))?;
+        }
+        if !self.from.deny.is_empty() {
+            write!(f, " but not from {}", list(&self.from.deny))?;
+        }
+        Ok(())
     }
 }
 

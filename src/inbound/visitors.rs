@@ -2,13 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use tokio::time::Instant;
 use tracing::{debug, info};
 
+use super::Short;
 use crate::causes;
+use crate::gate::addresses::origin;
 use crate::limits::{CONNECTIONS, CONNECTIONS_PER_ADDRESS, LOG_LINES, LOG_LINES_PER};
 use crate::net::connection::Error;
 use crate::rtmp;
@@ -18,8 +20,7 @@ use crate::rtmp;
 pub struct Limits {
     /// In all.
     pub all: usize,
-    /// From one address: of IPv6, from one network of 64 bits, since that is what one customer has. This machine itself is
-    /// exempt.
+    /// From one address, or what counts as one. This machine itself is exempt.
     pub per_address: usize,
 }
 
@@ -48,6 +49,8 @@ pub enum Ending {
     Deaf,
     /// It was one too many, and not let in.
     TooMany,
+    /// It may not do what it wanted.
+    Denied,
 }
 
 /// All of them.
@@ -86,7 +89,7 @@ impl Visitors {
 
     /// Lets somebody in, if there is room.
     pub fn admit(self: &Arc<Self>, peer: SocketAddr) -> Option<Pass> {
-        let address = network(peer.ip());
+        let address = origin(peer.ip());
         let mut state = self.state();
         let here = state.by_address.get(&address).copied().unwrap_or(0);
         if state.all >= state.limits.all || (here >= state.limits.per_address && !peer.ip().is_loopback()) {
@@ -123,11 +126,11 @@ impl Visitors {
 
 impl Pass {
     /// It has gone, and this is how.
-    pub fn leave(self, how: Result<(), Error>) {
+    pub fn leave(self, how: Result<(), Short>) {
         let mut state = self.visitors.state();
         match how {
             Ok(()) => *state.endings.entry(Ending::Finished).or_default() += 1,
-            Err(error) => state.left(self.peer, Ending::of(&error), &causes::in_one_line(&error)),
+            Err(short) => state.left(self.peer, Ending::of(&short), &causes::in_one_line(&short)),
         }
     }
 }
@@ -136,7 +139,7 @@ impl Drop for Pass {
     fn drop(&mut self) {
         let mut state = self.visitors.state();
         state.all -= 1;
-        let address = network(self.peer.ip());
+        let address = origin(self.peer.ip());
         if let Some(here) = state.by_address.get_mut(&address) {
             *here -= 1;
             if *here == 0 {
@@ -175,7 +178,12 @@ impl State {
 }
 
 impl Ending {
-    fn of(error: &Error) -> Ending {
+    fn of(short: &Short) -> Ending {
+        let error = match short {
+            Short::Nameless { .. } => return Ending::Finished,
+            Short::Denied { .. } => return Ending::Denied,
+            Short::Connection(error) => error,
+        };
         match error {
             Error::Closed { .. } => Ending::Closed,
             Error::Lost { .. } => Ending::Lost,
@@ -197,18 +205,8 @@ impl Ending {
             Ending::TimedOut => "timed_out",
             Ending::Deaf => "deaf",
             Ending::TooMany => "too_many",
+            Ending::Denied => "denied",
         }
-    }
-}
-
-/// What counts as one address.
-fn network(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(address) => {
-            let [a, b, c, d, ..] = address.segments();
-            IpAddr::V6(Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0))
-        }
-        address => address,
     }
 }
 

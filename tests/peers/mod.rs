@@ -13,10 +13,11 @@ use bytes::Bytes;
 use rtmp_relay::config::{Config, Route};
 use rtmp_relay::destination::{Board, Template};
 use rtmp_relay::flv::Kind;
+use rtmp_relay::inbound::Visitors;
 use rtmp_relay::net::connection::{Error, NoSource};
 use rtmp_relay::net::tcp::Tcp;
 use rtmp_relay::net::{Connection, Filled, Source};
-use rtmp_relay::relay::Relay;
+use rtmp_relay::relay::{Control, Relay};
 use rtmp_relay::rtmp::capabilities::Announce;
 use rtmp_relay::rtmp::chunk::DEFAULT_SIZE;
 use rtmp_relay::rtmp::chunk::writer::{self, Header, Lane};
@@ -36,6 +37,8 @@ pub const PATIENCE: Duration = Duration::from_secs(10);
 pub struct Server {
     pub address: SocketAddr,
     pub board: Board,
+    pub visitors: Arc<Visitors>,
+    pub control: Control,
     pub stop: CancellationToken,
     tasks: JoinSet<()>,
 }
@@ -52,11 +55,17 @@ impl Server {
             record_dir: folder.map(Into::into),
             ..Config::default()
         };
+        Server::with(config).await
+    }
+
+    /// One that is configured like this.
+    pub async fn with(config: Config) -> Server {
         let relay = Relay::bind(Tcp, config, fastrand::Rng::new()).await.unwrap();
         let (address, board, stop) = (relay.address(), relay.board().clone(), CancellationToken::new());
+        let (visitors, control) = (relay.visitors().clone(), relay.control());
         let mut tasks = JoinSet::new();
         tasks.spawn(relay.run(stop.clone()));
-        Server { address, board, stop, tasks }
+        Server { address, board, visitors, control, stop, tasks }
     }
 
     /// Ends it as SIGKILL would.
@@ -168,9 +177,13 @@ pub struct Player {
 
 impl Player {
     pub async fn play(server: SocketAddr, name: &str) -> Player {
+        Player::try_play(server, name).await.unwrap()
+    }
+
+    pub async fn try_play(server: SocketAddr, name: &str) -> Result<Player, String> {
         let mut connection = connect(Role::Play, server, name).await;
-        answer(&mut connection).await.unwrap();
-        Player { asked: None, connection }
+        answer(&mut connection).await?;
+        Ok(Player { asked: None, connection })
     }
 
     /// The next message; `None` once the stream has ended.

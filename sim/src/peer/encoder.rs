@@ -93,11 +93,11 @@ impl Encoder {
     async fn begin(&self, show: Show) -> Option<Publishing> {
         match Client::open(self.place, Role::Publish).await {
             Ok((client, stream)) => {
-                info!("publishes to {}", self.place.0);
+                info!("publishes to {}", self.place);
                 Some(Publishing { client, stream, show: show.peekable(), start: Instant::now() })
             }
             Err(error) => {
-                info!("cannot publish to {}: {error}", self.place.0);
+                info!("cannot publish to {}: {error}", self.place);
                 None
             }
         }

@@ -32,7 +32,7 @@ impl Player {
 
     async fn play(&self) -> Result<String> {
         let (mut client, _) = Client::open(self.place, Role::Play).await?;
-        info!("plays {}", self.place.0);
+        info!("plays {}", self.place);
         loop {
             match client.event().await? {
                 Event::Message(message) => {

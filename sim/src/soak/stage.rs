@@ -29,12 +29,13 @@ use super::remains::Remains;
 use super::viewer::Viewer;
 use crate::peer::{Server, Session, Shared};
 use crate::trace::Trace;
+use crate::world::publish_key;
 use crate::{ms, secs};
 
 /// How finely time passes.
 const TICK: Duration = ms(10);
 /// Where everybody publishes to and plays from.
-const PLACE: &str = "relay/live/show";
+const PLACE: &str = "relay/live/show?key=KEY";
 /// Players.
 const VIEWERS: [&str; 2] = ["viewer", "guest"];
 /// A world lasts at least this long.
@@ -168,6 +169,8 @@ impl Stage {
             record_dir: None,
             grace: GRACE,
             log: self.plan.log,
+            // The phone is its owner's too.
+            gate: publish_key("KEY"),
             ..Config::default()
         };
         let (shown, gauge) = (self.shown.clone(), self.gauge.clone());
