@@ -3,6 +3,7 @@
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};
+use std::convert::Infallible;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
@@ -46,6 +47,9 @@ pub const fn ms(milliseconds: u64) -> Duration {
     Duration::from_millis(milliseconds)
 }
 
+/// A change of a relay's configuration.
+type Edit = Box<dyn FnOnce(&mut Config) + Send>;
+
 /// Hosts, links, and what everybody remembers.
 ///
 /// ```text
@@ -74,8 +78,8 @@ pub struct World {
     visitors: BTreeMap<&'static str, Shared<Option<Arc<Visitors>>>>,
     /// Each relay's word to stop.
     stops: BTreeMap<&'static str, Shared<CancellationToken>>,
-    /// Where each relay hears of another configuration.
-    ears: BTreeMap<&'static str, Shared<Option<UnboundedSender<Config>>>>,
+    /// Where each relay hears of changes of its configuration.
+    ears: BTreeMap<&'static str, Shared<Option<UnboundedSender<Edit>>>>,
     /// The states last written to the trace.
     states: BTreeMap<(&'static str, usize), State>,
     tapes: BTreeMap<&'static str, Shared<Tape>>,
@@ -155,8 +159,12 @@ impl World {
                 *stop.borrow_mut() = word.clone();
                 let control = relay.control();
                 let listening = async {
-                    while let Some(config) = told.recv().await {
-                        match control.apply(config).await {
+                    while let Some(edit) = told.recv().await {
+                        let edit = |config: &mut Config| {
+                            edit(config);
+                            Ok::<_, Infallible>(())
+                        };
+                        match control.change(edit).await {
                             Ok(changes) => info!("the configuration is changed: {changes}"),
                             Err(unapplied) => info!("the configuration is not changed: {unapplied}"),
                         }
@@ -282,9 +290,22 @@ impl World {
 
     /// Has a running relay send every stream to these hosts, or URLs, from now on.
     pub fn configure(&mut self, relay: &str, destinations: &[&str]) {
-        let ear = self.ears[relay].borrow();
         let config = Config { gate: self.gate.clone(), ..configuration(destinations) };
-        ear.as_ref().expect("it has started").send(config).expect("it runs");
+        self.edit(relay, |present| *present = config);
+    }
+
+    /// Switches a destination of a running relay on or off.
+    pub fn switch(&mut self, relay: &str, destination: &'static str, on: bool) {
+        let of_this_name = move |config: &mut Config| {
+            let routes = config.destinations.iter_mut().filter(|route| route.name == destination);
+            routes.for_each(|route| route.enabled = on);
+        };
+        self.edit(relay, of_this_name);
+    }
+
+    fn edit(&self, relay: &str, edit: impl FnOnce(&mut Config) + Send + 'static) {
+        let ear = self.ears[relay].borrow();
+        assert!(ear.as_ref().expect("it has started").send(Box::new(edit)).is_ok(), "it runs");
     }
 
     /// A villain connects to a host, and does this.
