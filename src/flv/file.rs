@@ -12,6 +12,9 @@ pub const DURATION_AT: u64 = 53;
 /// Where such a file has its own size, in the same form, in bytes.
 pub const FILE_SIZE_AT: u64 = 72;
 
+/// Where such a file has the time of its last tag, in the same form, in seconds.
+pub const LAST_TIMESTAMP_AT: u64 = 96;
+
 /// Metadata above this is not copied into a recording.
 pub const METADATA_MAX: usize = 64 * 1024;
 
@@ -24,6 +27,36 @@ pub struct Tag {
     pub timestamp: u32,
     /// Its body: an RTMP message payload.
     pub payload: Bytes,
+}
+
+/// What stands in front of a tag's body (E.4.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TagHeader {
+    /// The type of the tag, whatever it is.
+    pub tag_type: u8,
+    /// Bytes of its body.
+    pub size: u32,
+    /// Milliseconds.
+    pub timestamp: u32,
+    /// Always 0 in files that somebody meant to write.
+    pub stream: u32,
+}
+
+impl TagHeader {
+    /// Its length in bytes.
+    pub const LEN: usize = 11;
+
+    /// Reads one.
+    pub fn read(bytes: &[u8; Self::LEN]) -> Self {
+        let [tag_type, s2, s1, s0, t2, t1, t0, t3, i2, i1, i0] = *bytes;
+        TagHeader {
+            // The upper bits mark encryption or are reserved.
+            tag_type: tag_type & 0x1f,
+            size: u32::from_be_bytes([0, s2, s1, s0]),
+            timestamp: u32::from_be_bytes([t3, t2, t1, t0]),
+            stream: u32::from_be_bytes([0, i2, i1, i0]),
+        }
+    }
 }
 
 /// Why there is no file, or no more of it.
@@ -62,14 +95,15 @@ pub fn write_tag(kind: Kind, timestamp: u32, payload: &[u8], out: &mut impl BufM
     out.put_u8(time_high);
     out.put_slice(&[0; 3]); // stream id, always 0
     out.put_slice(payload);
-    out.put_u32(TAG_HEADER_LEN as u32 + size);
+    out.put_u32(TagHeader::LEN as u32 + size);
     Ok(())
 }
 
 /// The first tag of a recording: onMetaData (E.5) with everything the publisher said in its own, if it can be read.
-/// `duration` and `filesize` come first and are 0, to be filled in at [`DURATION_AT`] and [`FILE_SIZE_AT`].
+/// `duration`, `filesize` and `lasttimestamp` come first and are 0, to be filled in at [`DURATION_AT`], [`FILE_SIZE_AT`] and
+/// [`LAST_TIMESTAMP_AT`].
 pub fn metadata_tag(publisher: Option<&[u8]>) -> Vec<u8> {
-    let placeholders = ["duration", "filesize"];
+    let placeholders = ["duration", "filesize", "lasttimestamp"];
     let mut fields: Vec<_> = placeholders.map(|key| (key.to_owned(), Amf0::Number(0.0))).into();
     let published = publisher.filter(|payload| payload.len() <= METADATA_MAX).and_then(published_fields);
     fields.extend(published.unwrap_or_default().into_iter().filter(|(key, _)| !placeholders.contains(&key.as_str())));
@@ -125,16 +159,15 @@ impl Reader {
             self.started = true;
         }
         // The size of the tag before is read as part of the tag after it, so that a tag needs no byte behind it.
-        while let Some(&[_, _, _, _, tag_type, s2, s1, s0, t2, t1, t0, t3, _, _, _]) = self.unread.first_chunk() {
-            let size = u32::from_be_bytes([0, s2, s1, s0]) as usize;
-            if self.unread.len() < PREVIOUS_SIZE_LEN + TAG_HEADER_LEN + size {
+        while let Some(header) = self.unread.get(PREVIOUS_SIZE_LEN..).and_then(<[u8]>::first_chunk) {
+            let TagHeader { tag_type, size, timestamp, .. } = TagHeader::read(header);
+            let size = size as usize;
+            if self.unread.len() < PREVIOUS_SIZE_LEN + TagHeader::LEN + size {
                 return Ok(None);
             }
-            self.unread.advance(PREVIOUS_SIZE_LEN + TAG_HEADER_LEN);
+            self.unread.advance(PREVIOUS_SIZE_LEN + TagHeader::LEN);
             let payload = self.unread.split_to(size).freeze();
-            // The upper bits mark encryption or are reserved.
-            if let Some(kind) = Kind::from_tag_type(tag_type & 0x1f) {
-                let timestamp = u32::from_be_bytes([t3, t2, t1, t0]);
+            if let Some(kind) = Kind::from_tag_type(tag_type) {
                 return Ok(Some(Tag { kind, timestamp, payload }));
             }
         }
@@ -148,11 +181,12 @@ impl Reader {
 }
 
 /// Three letters and the version.
-const SIGNATURE: &[u8] = b"FLV\x01";
+pub const SIGNATURE: &[u8] = b"FLV\x01";
 
-const FILE_HEADER_LEN: usize = 9;
-const TAG_HEADER_LEN: usize = 11;
-const PREVIOUS_SIZE_LEN: usize = 4;
+/// Bytes before the size of the tag before the first.
+pub const FILE_HEADER_LEN: usize = 9;
+/// Bytes of the size behind each tag.
+pub const PREVIOUS_SIZE_LEN: usize = 4;
 
 /// What fits 24 bits.
 const SIZE_MAX: usize = 0x00ff_ffff;
@@ -203,15 +237,15 @@ mod tests {
         (tags, reader.finish())
     }
 
-    /// The fields of a metadata tag, as one line, and the two numbers at their offsets in the file.
-    fn fields(metadata: &[u8]) -> (String, [f64; 2]) {
+    /// The fields of a metadata tag, as one line, and the three numbers at their offsets in the file.
+    fn fields(metadata: &[u8]) -> (String, [f64; 3]) {
         let file = [header(true, true).as_slice(), metadata].concat();
         let (tags, end) = read(&file, usize::MAX);
         assert_eq!((tags.len(), tags[0].kind, tags[0].timestamp, end), (1, Kind::Data, 0, Ok(())));
         let values = Amf0::read_all(&tags[0].payload).unwrap();
         assert_eq!((values.len(), values[0].as_str()), (2, Some("onMetaData")));
         let number = |at: u64| (&file[at as usize..]).get_f64();
-        (values[1].to_string(), [DURATION_AT, FILE_SIZE_AT].map(number))
+        (values[1].to_string(), [DURATION_AT, FILE_SIZE_AT, LAST_TIMESTAMP_AT].map(number))
     }
 
     fn published(value: Amf0) -> Vec<u8> {
@@ -305,7 +339,7 @@ mod tests {
     }
 
     #[test]
-    fn a_recording_begins_with_the_publishers_metadata_and_two_numbers_to_fill_in() {
+    fn a_recording_begins_with_the_publishers_metadata_and_three_numbers_to_fill_in() {
         let publisher = Amf0::EcmaArray(vec![
             ("duration".into(), 7.0.into()),
             ("width".into(), 320.0.into()),
@@ -314,29 +348,37 @@ mod tests {
             ("duration".into(), 8.0.into()),
         ]);
         let mut tag = metadata_tag(Some(&published(publisher)));
-        let line = r#"ecma{duration: 0, filesize: 0, width: 320, encoder: "obs-output"}"#;
-        assert_eq!(fields(&tag), (line.to_owned(), [0.0, 0.0]));
+        let line = r#"ecma{duration: 0, filesize: 0, lasttimestamp: 0, width: 320, encoder: "obs-output"}"#;
+        assert_eq!(fields(&tag), (line.to_owned(), [0.0; 3]));
 
         let duration_at = DURATION_AT as usize - header(true, true).len();
         tag[duration_at..][..8].copy_from_slice(&12.5f64.to_be_bytes());
-        let line = r#"ecma{duration: 12.5, filesize: 0, width: 320, encoder: "obs-output"}"#;
-        assert_eq!(fields(&tag), (line.to_owned(), [12.5, 0.0]));
+        let last_at = LAST_TIMESTAMP_AT as usize - header(true, true).len();
+        tag[last_at..][..8].copy_from_slice(&0.75f64.to_be_bytes());
+        let line = r#"ecma{duration: 12.5, filesize: 0, lasttimestamp: 0.75, width: 320, encoder: "obs-output"}"#;
+        assert_eq!(fields(&tag), (line.to_owned(), [12.5, 0.0, 0.75]));
     }
 
     #[test]
     fn a_plain_object_is_metadata_too() {
         // nginx-rtmp 1.2.2 pushes one: fixtures §3.6.
         let publisher = published(Amf0::object([("width", 320.0.into())]));
-        assert_eq!(fields(&metadata_tag(Some(&publisher))).0, "ecma{duration: 0, filesize: 0, width: 320}");
+        assert_eq!(
+            fields(&metadata_tag(Some(&publisher))).0,
+            "ecma{duration: 0, filesize: 0, lasttimestamp: 0, width: 320}"
+        );
     }
 
     #[test]
-    fn metadata_that_cannot_be_used_leaves_the_two_numbers() {
+    fn metadata_that_cannot_be_used_leaves_the_three_numbers() {
         let too_long = published(Amf0::object([("x", "x".repeat(METADATA_MAX).into())]));
         let amf3 = [published(Amf0::Null), vec![0x11]].concat();
         let cut = hex("02000a6f6e4d65746144617461 08 00000001 0005 77");
         for publisher in [None, Some(&too_long[..]), Some(&amf3[..]), Some(&cut[..]), Some(b"\x02"), Some(b"")] {
-            assert_eq!(fields(&metadata_tag(publisher)), ("ecma{duration: 0, filesize: 0}".to_owned(), [0.0, 0.0]));
+            assert_eq!(
+                fields(&metadata_tag(publisher)),
+                ("ecma{duration: 0, filesize: 0, lasttimestamp: 0}".to_owned(), [0.0; 3])
+            );
         }
     }
 
