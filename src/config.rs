@@ -13,6 +13,7 @@ use std::time::Duration;
 use crate::gate::Rules;
 use crate::inbound::visitors;
 use crate::limits::{CONNECTIONS, CONNECTIONS_PER_ADDRESS};
+use crate::recorder::{self, Rule};
 use crate::rtmp::chunk::DEFAULT_SIZE;
 use crate::rtmp::url;
 use crate::stream::log::Limits;
@@ -21,6 +22,7 @@ pub mod access;
 pub mod file;
 mod key;
 pub mod problem;
+mod recording;
 pub mod route;
 pub mod settings;
 pub mod value;
@@ -45,8 +47,8 @@ pub struct Config {
     pub listen: SocketAddr,
     /// Where streams go.
     pub destinations: Vec<Route>,
-    /// Where every stream is recorded, if at all.
-    pub record_dir: Option<PathBuf>,
+    /// What is recorded where.
+    pub recordings: Vec<Rule>,
     /// How long a lost publisher's stream is kept open for its return.
     pub grace: Duration,
     /// How much of each stream is held.
@@ -79,7 +81,7 @@ impl Default for Config {
         Config {
             listen: LISTEN,
             destinations: Vec::new(),
-            record_dir: None,
+            recordings: Vec::new(),
             grace: GRACE,
             log: Limits::default(),
             visitors: visitors::Limits::default(),
@@ -106,11 +108,21 @@ impl Settings {
         }
         let mut problems = Vec::new();
         let gate = access::rules(&self.access, &self.stream_access, &mut problems).await;
+        let segments = recorder::Limits {
+            time: self.segment_time.map(|time| time.0),
+            bytes: self.segment_size.map(|size| size.0),
+        };
+        let folder = self.record_dir.unwrap_or_else(|| RECORDINGS.into());
+        let all = self.record_all.unwrap_or(false).then(|| Rule { segments, ..Rule::every(folder) });
+        let recordings = recording::rules(self.recordings, all).unwrap_or_else(|Problems(found)| {
+            problems.extend(found);
+            Vec::new()
+        });
         let config = Config {
             gate,
             listen: self.listen.map_or(LISTEN, |listen| listen.0),
             destinations: routes.finish(problems)?,
-            record_dir: self.record_all.unwrap_or(false).then(|| self.record_dir.unwrap_or_else(|| RECORDINGS.into())),
+            recordings,
             grace: self.grace.map_or(GRACE, |grace| grace.0),
             log: Limits::default(),
             visitors: visitors::Limits {

@@ -91,7 +91,21 @@ pub const KEY_FRAME_WAIT: Duration = Duration::from_secs(10);
 pub const RECONNECT_WAIT: Duration = Duration::from_secs(5);
 /// Media that needs a sequence header and has none for this long of media time is worth a warning.
 pub const HEADER_WAIT: Duration = Duration::from_secs(5);
-/// A recording is written to disk at least this often; what a crash can lose.
+/// A recording is written and on the disk at least this often; what a crash can lose.
 pub const RECORDING_FLUSH: Duration = Duration::from_secs(1);
 /// Bytes a recording gathers before it writes them.
 pub const RECORDING_BYTES: usize = 1 << 20;
+/// A disk that takes longer than this for one write is said to be slow.
+pub const RECORDING_STALL: Duration = Duration::from_secs(1);
+/// A recording that the disk has refused is tried again after this long.
+pub const RECORDING_RETRY: Duration = Duration::from_secs(10);
+/// Letters of an application in the name of a recording.
+pub const RECORDING_APP_LETTERS: usize = 64;
+/// Recordings of one stream that may begin in one millisecond.
+pub const RECORDING_NAMES: u32 = 1000;
+/// The shortest segment of a recording …
+pub const SEGMENT_TIME: Duration = Duration::from_secs(1);
+/// … and the smallest, in bytes.
+pub const SEGMENT_BYTES: u64 = 100_000;
+/// The longest file of a recording: its times have 31 bits of milliseconds, 24.8 days.
+pub const RECORDING_TIME: Duration = Duration::from_secs(24 * 86_400);

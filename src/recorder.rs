@@ -1,87 +1,152 @@
-//! A recording: a cursor that writes FLV. Bounded like any reader: lapped, it starts another file at the next key frame.
+//! A recording: a cursor that writes FLV files. Bounded like any reader: lapped, it starts another file at the next key frame.
 //!
-//! A file is whole at every moment: header and metadata first, then whole tags, with duration and size put right each time
-//! something is added. What a crash can take is what came in the last second.
+//! ```text
+//!  LOG ─► cursor ─► Segments ─► File ─► name.flv.part ─close─► name.flv
+//!         a task    on a thread that may wait for the disk ──────crash──► repair ─► name.flv
+//! ```
+//! A disk that is full, broken, slow or gone stops the recording, and nobody else: the publisher does not know of it, and what it
+//! sends waits in the log for as long as it fits there.
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use tokio::fs::{File, OpenOptions};
-use tokio::io::{AsyncSeekExt, AsyncWriteExt, SeekFrom};
-use tokio::time::interval;
-use tracing::{error, info};
+use tokio::task::spawn_blocking;
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info, warn};
 
-use crate::flv::{Kind, file};
-use crate::limits::{RECORDING_BYTES, RECORDING_FLUSH};
+use crate::limits::{RECORDING_BYTES, RECORDING_FLUSH, RECORDING_RETRY, RECORDING_STALL};
 use crate::net::Network;
-use crate::rtmp::Secret;
 use crate::stream::cursor::Read;
-use crate::stream::{Cursor, Frame, Join, Log, Name, Preamble};
+use crate::stream::{Cursor, Frame, Join, Log, Name, Pattern};
+
+pub mod board;
+mod file;
+pub mod naming;
+pub mod repair;
+mod segments;
+
+pub use board::{Board, Row};
+pub use repair::{Repaired, repair, repair_folder};
+pub use segments::Limits;
+
+use naming::Naming;
+use segments::Segments;
 
 /// A recording begins with the stream and is moved on only when the log has lost what it was at.
-const JOIN: Join = Join { newest_if_within: Duration::MAX, lag_max: Duration::MAX };
+pub const FROM_THE_BEGINNING: Join = Join { newest_if_within: Duration::MAX, lag_max: Duration::MAX };
 
-/// Records one stream to its end.
+/// The recording of a stream that has been running for a while begins at the next key frame.
+pub const FROM_THE_NEXT_KEY_FRAME: Join = Join { newest_if_within: Duration::ZERO, lag_max: Duration::MAX };
+
+/// What is recorded where.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rule {
+    /// What it is called in logs and status.
+    pub name: String,
+    /// Which streams.
+    pub streams: Vec<Pattern>,
+    /// The folder for its files.
+    pub folder: PathBuf,
+    /// When a file ends and the next begins.
+    pub segments: Limits,
+}
+
+impl Rule {
+    /// All streams, each in one file, into `folder`.
+    pub fn every(folder: PathBuf) -> Self {
+        let (name, streams) = ("recordings".to_owned(), vec![Pattern::all()]);
+        Rule { name, streams, folder, segments: Limits::default() }
+    }
+
+    /// Whether `stream` is recorded by it.
+    pub fn is_for(&self, stream: &Name) -> bool {
+        self.streams.iter().any(|pattern| pattern.matches(stream))
+    }
+}
+
+/// Repairs what a crash has left in a folder.
+pub async fn repair_all(folder: PathBuf) {
+    let repaired = spawn_blocking(move || repair_folder(&folder)).await;
+    for (part, outcome) in repaired.into_iter().flatten() {
+        match outcome {
+            Ok(Repaired { path, cut, .. }) => {
+                info!(file = %path.display(), "recording repaired after a crash: {cut} bytes of a torn tag are cut off");
+            }
+            Err(repair::Error::Empty) => info!(file = %part.display(), "removed: nothing has been recorded in it"),
+            Err(error) => warn!(file = %part.display(), "cannot be repaired: {error}"),
+        }
+    }
+}
+
+/// Records one stream by one rule, to the end of either.
 #[derive(Debug)]
 pub struct Recorder<N> {
     net: N,
-    folder: PathBuf,
-    /// What the files are called, after the time: the application, and a fingerprint of the stream's name, which may be a key.
-    suffix: String,
     log: Arc<Log>,
     cursor: Cursor,
+    folder: PathBuf,
+    /// On its way to the disk and back while something is written.
+    segments: Option<Segments>,
+    synced: Instant,
+    stop: CancellationToken,
+    row: Row,
 }
 
 impl<N: Network> Recorder<N> {
-    /// A recorder of `log` that writes to `folder`.
-    pub fn new(net: N, folder: PathBuf, name: &Name, log: Arc<Log>) -> Self {
-        let app: String = name.app().chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
-        let suffix = format!("{app}_{}", Secret::from(name.stream().to_owned()).fingerprint());
-        let cursor = Cursor::new(log.clone(), JOIN);
-        Recorder { net, folder, suffix, log, cursor }
+    /// A recorder of `log`, which is called `name`, from where `join` says until the stream ends or `stop`.
+    pub fn new(net: N, rule: Rule, name: &Name, log: Arc<Log>, join: Join, stop: CancellationToken, row: Row) -> Self {
+        let cursor = Cursor::new(log.clone(), join);
+        let segments = Segments::new(file::create, rule.folder.clone(), Naming::new(name), rule.segments);
+        Recorder { net, log, cursor, folder: rule.folder, segments: Some(segments), synced: Instant::now(), stop, row }
     }
 
-    /// Writes until the stream ends, or the disk refuses: the stream goes on all the same.
+    /// Writes until it is over. A disk that refuses is tried again after a while.
     pub async fn run(mut self) {
-        if let Err(error) = self.record().await {
-            error!(folder = %self.folder.display(), "recording stopped: {error}");
+        while let Err(error) = self.record().await {
+            error!(folder = %self.folder.display(), "recording stopped, tried again in {RECORDING_RETRY:?}: {error}");
+            self.row.update(|status| {
+                status.enter(board::State::Failed);
+                status.file = None;
+                status.last_error = Some(error.to_string());
+                status.retry_at = Some(Instant::now() + RECORDING_RETRY);
+            });
+            let log = self.log.clone();
+            tokio::select! {
+                biased;
+                () = self.stop.cancelled() => return,
+                () = log.ended() => return,
+                () = sleep(RECORDING_RETRY) => {}
+            }
+            // What has been missed is not made up for.
+            self.cursor = Cursor::new(log, FROM_THE_BEGINNING);
         }
     }
 
     async fn record(&mut self) -> io::Result<()> {
         // Looked at now and then instead of being woken for each frame: nobody waits for a recording.
-        let mut tick = interval(RECORDING_FLUSH / 2);
-        let mut recording: Option<Recording> = None;
-        let log = self.log.clone();
+        let mut tick = interval(RECORDING_FLUSH / 4);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let (log, stop) = (self.log.clone(), self.stop.clone());
         loop {
-            tokio::select! {
+            let stopped = tokio::select! {
                 biased;
-                () = log.ended() => {}
-                _ = tick.tick() => {}
-            }
+                () = stop.cancelled() => true,
+                () = log.ended() => false,
+                _ = tick.tick() => false,
+            };
             loop {
                 let (frames, read) = self.frames();
-                for (frame, jumped) in &frames {
-                    if *jumped || recording.as_ref().is_some_and(|r| r.is_over_at(frame)) {
-                        close(recording.take()).await?;
-                    }
-                    if recording.is_none() {
-                        recording = Some(self.open(frame).await?);
-                    }
-                    if let Some(recording) = &mut recording {
-                        recording.add(frame);
-                    }
-                }
-                if let Some(recording) = &mut recording {
-                    recording.write().await?;
+                if !frames.is_empty() {
+                    self.write(frames).await?;
                 }
                 match read {
                     Read::More => {}
-                    Read::Level => break,
-                    Read::Ended => return close(recording).await,
+                    Read::Level if !stopped => break,
+                    Read::Level | Read::Ended => return self.on_the_disk(Segments::close).await,
                 }
             }
         }
@@ -90,113 +155,286 @@ impl<N: Network> Recorder<N> {
     /// The next frames, taken from the log before anything is written: the log is locked for that long.
     fn frames(&mut self) -> (Vec<(Frame, bool)>, Read) {
         let (mut frames, mut bytes) = (Vec::new(), 0);
+        let before = self.cursor.skipped();
         let read = self.cursor.read(|frame, jumped| {
             bytes += frame.payload.len();
             frames.push((frame.clone(), jumped));
             bytes < RECORDING_BYTES
         });
+        let dropped = self.cursor.skipped() - before;
+        if dropped > 0 {
+            warn!(folder = %self.folder.display(), "the disk is too slow for the recording: {dropped} frames are left out");
+            self.row.update(|status| status.dropped += dropped);
+        }
         (frames, read)
     }
 
-    async fn open(&self, first: &Frame) -> io::Result<Recording> {
-        tokio::fs::create_dir_all(&self.folder).await?;
-        let time = Timestamp::try_from(self.net.time_of_day()).map_err(io::Error::other)?;
-        let stem = format!("{}_{}", time.strftime("%Y%m%dT%H%M%SZ"), self.suffix);
-        let (path, file) = create(&self.folder, &stem).await?;
-        info!(file = %path.display(), "recording started");
-        Ok(Recording::new(path, file, first))
-    }
-}
-
-/// A file that was not there before.
-async fn create(folder: &Path, stem: &str) -> io::Result<(PathBuf, File)> {
-    let mut n = 1;
-    loop {
-        let name = if n == 1 { format!("{stem}.flv") } else { format!("{stem}-{n}.flv") };
-        let path = folder.join(name);
-        match OpenOptions::new().write(true).create_new(true).open(&path).await {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => n += 1,
-            opened => return opened.map(|file| (path, file)),
+    async fn write(&mut self, frames: Vec<(Frame, bool)>) -> io::Result<()> {
+        let now = Timestamp::try_from(self.net.time_of_day()).map_err(io::Error::other)?;
+        let sync = self.synced.elapsed() >= RECORDING_FLUSH;
+        if sync {
+            self.synced = Instant::now();
         }
-    }
-}
-
-async fn close(recording: Option<Recording>) -> io::Result<()> {
-    let Some(mut recording) = recording else { return Ok(()) };
-    recording.write().await?;
-    recording.file.sync_all().await?;
-    info!(file = %recording.path.display(), seconds = recording.duration.as_secs_f64(), "recording ended");
-    Ok(())
-}
-
-/// One file being written.
-#[derive(Debug)]
-struct Recording {
-    path: PathBuf,
-    file: File,
-    size: u64,
-    /// Whole tags that are not written yet.
-    unwritten: Vec<u8>,
-    base: u64,
-    duration: Duration,
-    preamble: Arc<Preamble>,
-}
-
-impl Recording {
-    fn new(path: PathBuf, file: File, first: &Frame) -> Self {
-        let (audio, video) = (first.preamble.has(Kind::Audio), first.preamble.has(Kind::Video));
-        // Codecs without headers announce themselves by their frames only.
-        let (audio, video) = if audio || video { (audio, video) } else { (true, true) };
-        let mut unwritten = file::header(audio, video).to_vec();
-        unwritten.extend(file::metadata_tag(first.preamble.metadata().map(|m| &m[..])));
-        let preamble = first.preamble.clone();
-        let mut recording =
-            Recording { path, file, size: 0, unwritten, base: first.time, duration: Duration::ZERO, preamble };
-        for item in first.preamble.since(None).filter(|item| item.kind != Kind::Data) {
-            recording.tag(item.kind, first.time, &item.payload);
-        }
-        recording
+        self.on_the_disk(move |segments| segments.write(&frames, now, sync)).await
     }
 
-    /// Whether another picture begins here, which wants a file of its own.
-    fn is_over_at(&self, frame: &Frame) -> bool {
-        let (old, new) = (self.preamble.video_header(), frame.preamble.video_header());
-        frame.start && old.is_some() && old != new
-    }
-
-    fn add(&mut self, frame: &Frame) {
-        if !Arc::ptr_eq(&self.preamble, &frame.preamble) {
-            let old = std::mem::replace(&mut self.preamble, frame.preamble.clone());
-            // A file has one set of metadata, at its beginning: more of it looks like subtitles to players, and GStreamer
-            // says everything again each second.
-            for item in frame.preamble.since(Some(&old)).filter(|item| item.kind != Kind::Data) {
-                self.tag(item.kind, frame.time, &item.payload);
+    /// Does something that may take the disk a while, and says so if it takes long.
+    async fn on_the_disk<F>(&mut self, work: F) -> io::Result<()>
+    where
+        F: FnOnce(&mut Segments) -> io::Result<()> + Send + 'static,
+    {
+        let mut segments = self.segments.take().ok_or_else(|| io::Error::other("a write has not come back"))?;
+        let mut working = spawn_blocking(move || {
+            let done = work(&mut segments);
+            (segments, done)
+        });
+        let slow = timeout(RECORDING_STALL, &mut working).await;
+        let (segments, done) = match slow {
+            Ok(done) => done,
+            Err(_) => {
+                warn!(folder = %self.folder.display(), "the disk is slow: it has been at one write for {RECORDING_STALL:?}");
+                self.row.update(|status| status.enter(board::State::Slow));
+                working.await
             }
         }
-        self.tag(frame.kind, frame.time, &frame.payload);
-        // The last frame lasts about as long as the one before it.
-        let end = frame.time.saturating_sub(self.base) + u64::from(frame.delta).min(1000);
-        self.duration = self.duration.max(Duration::from_millis(end));
+        .map_err(io::Error::other)?;
+        self.row.update(|status| {
+            status.enter(if segments.part().is_some() { board::State::Recording } else { board::State::Waiting });
+            status.file = segments.part().map(Into::into);
+            (status.files, status.bytes) = (segments.files, segments.bytes);
+        });
+        self.segments = Some(segments);
+        done
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::fs;
+    use std::io::{ErrorKind, Seek, SeekFrom, Write};
+    use std::path::Path;
+    use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
+
+    use bytes::Bytes;
+    use tempfile::TempDir;
+    use tokio::task::{JoinHandle, yield_now};
+    use tokio::time;
+
+    use super::board::{State, Status};
+    use super::file::{Create, Disk};
+    use super::*;
+    use crate::flv::Kind;
+    use crate::flv::file::Reader;
+    use crate::net::tcp::Tcp;
+    use crate::stream::{Preamble, log};
+
+    /// A real file behind a disk with a will of its own.
+    #[derive(Debug)]
+    struct Willful {
+        file: fs::File,
+        write: fn(&mut fs::File, &[u8]) -> io::Result<usize>,
+        sync: fn() -> io::Result<()>,
     }
 
-    fn tag(&mut self, kind: Kind, time: u64, payload: &[u8]) {
-        let time = time.saturating_sub(self.base) as u32;
-        file::write_tag(kind, time, payload, &mut self.unwritten).expect("a message is no longer than a tag can be");
+    impl Write for Willful {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            (self.write)(&mut self.file, bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            self.file.flush()
+        }
     }
 
-    /// Writes what has gathered, then duration and size in their places.
-    async fn write(&mut self) -> io::Result<()> {
-        if self.unwritten.is_empty() {
-            return Ok(());
+    impl Seek for Willful {
+        fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+            self.file.seek(to)
         }
-        self.file.seek(SeekFrom::Start(self.size)).await?;
-        self.file.write_all(&self.unwritten).await?;
-        self.size += self.unwritten.len() as u64;
-        self.unwritten.clear();
-        for (at, value) in [(file::DURATION_AT, self.duration.as_secs_f64()), (file::FILE_SIZE_AT, self.size as f64)] {
-            self.file.seek(SeekFrom::Start(at)).await?;
-            self.file.write_all(&value.to_be_bytes()).await?;
+    }
+
+    impl Disk for Willful {
+        fn sync(&mut self) -> io::Result<()> {
+            (self.sync)()
         }
-        self.file.flush().await
+    }
+
+    fn willful(path: &Path, write: fn(&mut fs::File, &[u8]) -> io::Result<usize>) -> io::Result<Box<dyn Disk>> {
+        let file = fs::File::options().write(true).create_new(true).open(path)?;
+        Ok(Box::new(Willful { file, write, sync: || Ok(()) }))
+    }
+
+    /// A recorder at work, the log it reads, and what it shows.
+    struct Case {
+        folder: TempDir,
+        log: Arc<Log>,
+        board: Board,
+        frames: u64,
+        running: JoinHandle<()>,
+    }
+
+    impl Case {
+        fn start(create: Create) -> Case {
+            let (folder, board) = (tempfile::tempdir().unwrap(), Board::default());
+            let log = Arc::new(Log::new(log::Limits::default()));
+            let name = Name::new("live/show").unwrap();
+            let rule = Rule::every(folder.path().join("below"));
+            let row = board.add(&rule.name, &name);
+            let stop = CancellationToken::new();
+            let mut recorder = Recorder::new(Tcp, rule, &name, log.clone(), FROM_THE_BEGINNING, stop, row);
+            recorder.segments.as_mut().unwrap().create = create;
+            Case { folder, log, board, frames: 0, running: tokio::spawn(recorder.run()) }
+        }
+
+        /// A second of pictures, a key frame first. Nobody waits for anything here.
+        fn second(&mut self) {
+            for n in 0..25 {
+                let payload = Bytes::from([&[if n == 0 { 0x17 } else { 0x27 }, 1, 0, 0, 0][..], &[7; 1000]].concat());
+                let preamble = Arc::new(Preamble::default());
+                let time = self.frames * 40;
+                self.log.append(Frame {
+                    kind: Kind::Video,
+                    time,
+                    delta: 40,
+                    payload,
+                    wire: Bytes::new(),
+                    start: n == 0,
+                    preamble,
+                });
+                self.frames += 1;
+            }
+            self.log.announce();
+        }
+
+        fn status(&self) -> Status {
+            self.board.statuses().remove(0)
+        }
+
+        /// The files, in order, and how many frames each has.
+        fn files(&self) -> Vec<(String, usize)> {
+            let entries = fs::read_dir(self.folder.path().join("below")).into_iter().flatten();
+            let mut files: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
+            files.sort();
+            let frames = |path: &PathBuf| {
+                let mut reader = Reader::new();
+                reader.push(&fs::read(path).unwrap());
+                let tags =
+                    std::iter::from_fn(|| reader.read_tag().unwrap()).filter(|tag| tag.kind == Kind::Video).count();
+                reader.finish().unwrap();
+                tags
+            };
+            files.iter().map(|file| (file.extension().unwrap().to_string_lossy().into_owned(), frames(file))).collect()
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_full_disk_stops_the_recording_and_is_told_and_tried_again() {
+        static ROOM: AtomicUsize = AtomicUsize::new(100_000);
+        fn full(file: &mut fs::File, bytes: &[u8]) -> io::Result<usize> {
+            if bytes.len() == 8 {
+                return file.write(bytes); // a number in its place needs no room
+            }
+            let room = ROOM.load(SeqCst).min(bytes.len());
+            if room == 0 {
+                return Err(ErrorKind::StorageFull.into());
+            }
+            ROOM.fetch_sub(room, SeqCst);
+            file.write(&bytes[..room])
+        }
+        let mut case = Case::start(|path| willful(path, full));
+        for _ in 0..3 {
+            case.second();
+            time::sleep(Duration::from_secs(1)).await;
+        }
+        assert_eq!((case.status().state, case.status().files), (State::Recording, 1));
+        case.second();
+        case.second();
+        time::sleep(Duration::from_secs(2)).await;
+        let status = case.status();
+        assert_eq!((status.state, status.last_error.as_deref()), (State::Failed, Some("no storage space")));
+        assert!(status.retry_at.is_some() && status.file.is_none());
+        assert_eq!(case.files(), [("flv".to_owned(), 97)], "what is whole is kept, and complete");
+        // As long as there is no room, nothing is left behind by trying.
+        time::sleep(Duration::from_secs(30)).await;
+        case.second();
+        assert_eq!(case.files().len(), 1);
+        ROOM.store(1_000_000, SeqCst);
+        time::sleep(RECORDING_RETRY).await;
+        assert_eq!((case.status().state, case.status().last_error.is_some()), (State::Recording, true));
+        case.log.end();
+        (&mut case.running).await.unwrap();
+        assert_eq!(case.files(), [("flv".to_owned(), 97), ("flv".to_owned(), 25)], "from the newest key frame on");
+        assert!(case.board.statuses().is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_error_that_is_told_late_stops_the_recording_too() {
+        fn broken(path: &Path) -> io::Result<Box<dyn Disk>> {
+            let file = fs::File::options().write(true).create_new(true).open(path)?;
+            let sync = || Err(io::Error::from_raw_os_error(5));
+            Ok(Box::new(Willful { file, write: |file, bytes| file.write(bytes), sync }))
+        }
+        let mut case = Case::start(broken);
+        case.second();
+        time::sleep(Duration::from_secs(1)).await;
+        case.second();
+        time::sleep(Duration::from_secs(1)).await;
+        assert_eq!(case.status().state, State::Failed);
+        assert!(case.status().last_error.unwrap().starts_with("Input/output error"), "{:?}", case.board);
+        assert_eq!(case.files(), [("flv".to_owned(), 50)]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_folder_that_is_taken_away_or_cannot_be_is_told() {
+        let mut case = Case::start(file::create);
+        case.second();
+        time::sleep(Duration::from_secs(1)).await;
+        assert_eq!(case.status().state, State::Recording);
+        fs::remove_dir_all(case.folder.path().join("below")).unwrap();
+        case.second();
+        time::sleep(Duration::from_secs(1)).await;
+        let status = case.status();
+        assert_eq!(
+            (status.state, status.last_error.as_deref()),
+            (State::Failed, Some("somebody has taken the file away"))
+        );
+        fs::write(case.folder.path().join("below"), "a file").unwrap();
+        time::sleep(RECORDING_RETRY).await;
+        assert!(case.status().last_error.unwrap().contains("exists"));
+        fs::remove_file(case.folder.path().join("below")).unwrap();
+        time::sleep(RECORDING_RETRY).await;
+        assert_eq!(case.status().state, State::Recording);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_slow_disk_is_told_and_holds_nobody_but_its_recording() {
+        static WRITING: AtomicBool = AtomicBool::new(false);
+        static HELD: AtomicBool = AtomicBool::new(true);
+        fn slow(file: &mut fs::File, bytes: &[u8]) -> io::Result<usize> {
+            WRITING.store(true, SeqCst);
+            while HELD.load(SeqCst) {
+                std::thread::yield_now();
+            }
+            file.write(bytes)
+        }
+        let mut case = Case::start(|path| willful(path, slow));
+        case.second();
+        while !WRITING.load(SeqCst) {
+            yield_now().await;
+        }
+        time::advance(RECORDING_STALL * 2).await;
+        yield_now().await;
+        assert_eq!(case.status().state, State::Slow);
+        for _ in 0..20 {
+            case.second();
+        }
+        HELD.store(false, SeqCst);
+        time::sleep(Duration::from_secs(1)).await;
+        let status = case.status();
+        assert_eq!((status.state, status.files), (State::Recording, 2));
+        assert!(status.dropped > 200, "{}", status.dropped);
+        case.log.end();
+        (&mut case.running).await.unwrap();
+        assert_eq!(case.files()[0], ("flv".to_owned(), 25));
     }
 }

@@ -8,11 +8,13 @@
 //! What should be sent where follows from the configuration and the streams there are; `reconcile` makes it so, whichever of the
 //! two has changed.
 
-use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -28,10 +30,11 @@ use crate::gate::Gate;
 use crate::inbound::{self, House, Visitors};
 use crate::limits::ACCEPT_REST;
 use crate::net::{Listener, Network};
+use crate::recorder::{Recorder, Rule};
 use crate::rtmp::Secret;
 use crate::rtmp::server::Role;
 use crate::rtmp::url::Url;
-use crate::stream::{Directory, Log, Name};
+use crate::stream::{Directory, Join, Log, Name};
 use crate::{ingest, player, recorder};
 
 /// After the word to stop, goodbyes and files have this long.
@@ -57,7 +60,9 @@ pub struct Relay<N: Network> {
     tasks: JoinSet<()>,
     /// What is sent where: by destination and stream.
     assignments: BTreeMap<(String, Name), Assignment>,
-    recorded: BTreeMap<Name, Arc<Log>>,
+    /// What is recorded, by rule and stream.
+    recorded: BTreeMap<(String, Name), Recording>,
+    recordings: recorder::Board,
     /// Places at servers, by server and key.
     places: BTreeMap<(Url, Secret), Place>,
     control: Control,
@@ -77,7 +82,7 @@ trait Ordered {
     fn retry(&mut self, destination: &str) -> bool;
 }
 
-/// What another configuration has changed, by names of destinations.
+/// What another configuration has changed, by names of destinations, and of recordings as `recording name`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Changes {
     /// New ones.
@@ -134,6 +139,14 @@ enum Assignment {
     },
     /// It cannot be sent as things are; the row says why.
     Blocked(Row),
+}
+
+/// A stream that is recorded by a rule.
+#[derive(Debug)]
+struct Recording {
+    rule: Rule,
+    log: Arc<Log>,
+    stop: CancellationToken,
 }
 
 /// How a stream is sent to a server. A difference here needs another session.
@@ -198,6 +211,14 @@ impl Changes {
         }
         let gone = old.destinations.iter().filter(|route| named(new, &route.name).is_none());
         changes.removed = gone.map(|route| route.name.clone()).collect();
+        let rule = |config: &Config, name: &str| config.recordings.iter().find(|rule| rule.name == name).cloned();
+        for recording in new.recordings.iter().filter(|rule| !old.recordings.contains(rule)) {
+            let known = rule(old, &recording.name).is_some();
+            let list = if known { &mut changes.changed } else { &mut changes.added };
+            list.push(format!("recording {}", recording.name));
+        }
+        let gone = old.recordings.iter().filter(|recording| rule(new, &recording.name).is_none());
+        changes.removed.extend(gone.map(|recording| format!("recording {}", recording.name)));
         changes.at_restart = [("listen", old.listen != new.listen), ("the log's limits", old.log != new.log)]
             .into_iter()
             .filter_map(|(what, differs)| differs.then_some(what))
@@ -238,7 +259,7 @@ impl<N: Network> Relay<N> {
             stop: CancellationToken::new(),
         };
         let (control, orders) = mpsc::channel(ORDERS);
-        let (assignments, recorded, places) = Default::default();
+        let (assignments, recorded, recordings, places) = Default::default();
         let (tasks, control) = (JoinSet::new(), Control(control));
         Ok(Relay {
             net,
@@ -252,6 +273,7 @@ impl<N: Network> Relay<N> {
             tasks,
             assignments,
             recorded,
+            recordings,
             places,
             control,
             orders,
@@ -283,6 +305,11 @@ impl<N: Network> Relay<N> {
         &self.board
     }
 
+    /// The statuses of its recordings.
+    pub fn recordings(&self) -> &recorder::Board {
+        &self.recordings
+    }
+
     /// A way to tell it another configuration while it runs.
     pub fn control(&self) -> Control {
         self.control.clone()
@@ -293,12 +320,13 @@ impl<N: Network> Relay<N> {
         let directory = self.house.directory.clone();
         let mut expiry: Option<Instant> = None;
         let mut rest: Option<Instant> = None;
+        self.repair(&[]);
         loop {
             tokio::select! {
                 biased;
                 () = shutdown.cancelled() => break,
                 Some(ended) = self.tasks.join_next() => report(ended),
-                () = directory.changed() => self.reconcile(),
+                () = directory.changed() => self.reconcile(recorder::FROM_THE_BEGINNING),
                 Some(order) = self.orders.recv() => order(&mut self),
                 () = sleep_until(expiry.unwrap_or_else(Instant::now)), if expiry.is_some() => {}
                 () = sleep_until(rest.unwrap_or_else(Instant::now)), if rest.is_some() => rest = None,
@@ -348,11 +376,19 @@ impl<N: Network> Relay<N> {
         });
     }
 
-    /// Sends every stream where it should go, and nothing anywhere else.
-    fn reconcile(&mut self) {
+    /// Sends every stream where it should go, and nothing anywhere else. Recordings that begin, begin as `join` says.
+    fn reconcile(&mut self, join: Join) {
         let live = self.house.directory.live();
         let is_live = |name: &Name, log: &Arc<Log>| live.iter().any(|(n, l)| n == name && Arc::ptr_eq(l, log));
-        self.recorded.retain(|name, log| is_live(name, log));
+        let rules = &self.config.recordings;
+        self.recorded.retain(|(_, stream), recording| {
+            let wanted = rules.contains(&recording.rule);
+            if !wanted {
+                recording.stop.cancel();
+            }
+            // What is left of a stream that has ended is still written.
+            wanted && is_live(stream, &recording.log)
+        });
         let destinations = &self.config.destinations;
         let way = |destination: &str, stream: &Name| {
             let route = destinations.iter().find(|route| route.name == destination && route.enabled)?;
@@ -369,10 +405,7 @@ impl<N: Network> Relay<N> {
             Assignment::Blocked(_) => live.iter().any(|(name, _)| name == stream) && way(destination, stream).is_some(),
         });
         for (name, log) in &live {
-            if !self.recorded.contains_key(name) {
-                self.recorded.insert(name.clone(), log.clone());
-                self.record(name, log);
-            }
+            self.record(name, log, join);
             for number in 0..self.config.destinations.len() {
                 self.assign(number, name, log);
             }
@@ -435,10 +468,23 @@ impl<N: Network> Relay<N> {
         })
     }
 
-    fn record(&mut self, name: &Name, log: &Arc<Log>) {
-        if let Some(folder) = self.config.record_dir.clone() {
-            let recorder = recorder::Recorder::new(self.net.clone(), folder, name, log.clone());
+    /// Records a stream by every rule that is for it, unless it is recorded already.
+    fn record(&mut self, stream: &Name, log: &Arc<Log>, join: Join) {
+        for rule in self.config.recordings.iter().filter(|rule| rule.is_for(stream)) {
+            let Entry::Vacant(vacant) = self.recorded.entry((rule.name.clone(), stream.clone())) else { continue };
+            let (stop, row) = (CancellationToken::new(), self.recordings.add(&rule.name, stream));
+            let recorder = Recorder::new(self.net.clone(), rule.clone(), stream, log.clone(), join, stop.clone(), row);
             self.net.spawn(&mut self.tasks, recorder.run());
+            vacant.insert(Recording { rule: rule.clone(), log: log.clone(), stop });
+        }
+    }
+
+    /// Repairs what a crash has left in the folders of recordings that were not there `before`.
+    fn repair(&mut self, before: &[Rule]) {
+        let known = |folder: &PathBuf| before.iter().any(|rule| rule.folder == *folder);
+        let folders: BTreeSet<PathBuf> = self.config.recordings.iter().map(|rule| rule.folder.clone()).collect();
+        for folder in folders.into_iter().filter(|folder| !known(folder)) {
+            self.net.spawn(&mut self.tasks, recorder::repair_all(folder));
         }
     }
 }
@@ -454,8 +500,9 @@ impl<N: Network> Ordered for Relay<N> {
         self.board.list(config.destinations.iter().map(|route| (&*route.name, route.enabled)));
         self.house.visitors.limit(config.visitors);
         self.gate.set(config.gate.clone());
-        self.config = config;
-        self.reconcile();
+        let before = std::mem::replace(&mut self.config, config);
+        self.repair(&before.recordings);
+        self.reconcile(recorder::FROM_THE_NEXT_KEY_FRAME);
         Ok(changes)
     }
 

@@ -23,9 +23,12 @@ const MAY_USE: [(&str, &[&str]); 19] = [
     ("player", &["stream", "rtmp", "net", "inbound", "feed"]),
     ("destination", &["stream", "rtmp", "net", "feed", "backoff", "causes"]),
     ("recorder", &["stream", "rtmp", "flv", "net"]),
-    ("config", &["stream", "rtmp", "destination", "inbound", "gate", "causes"]),
+    ("config", &["stream", "rtmp", "destination", "recorder", "inbound", "gate", "causes"]),
     ("relay", &["stream", "rtmp", "net", "config", "inbound", "gate", "ingest", "player", "destination", "recorder"]),
-    ("cli", &["stream", "rtmp", "flv", "net", "config", "relay", "destination", "ingest", "inbound", "gate"]),
+    (
+        "cli",
+        &["stream", "rtmp", "flv", "net", "config", "relay", "destination", "recorder", "ingest", "inbound", "gate"],
+    ),
     ("lib", &[]),
 ];
 

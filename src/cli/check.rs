@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 
 use super::{Check, print};
 use crate::config::{Config, Settings};
-use crate::stream::Name;
+use crate::stream::{Name, Pattern};
 
 pub(super) async fn run(check: Check) -> Result<()> {
     let config = Config::load(Settings::default(), Some(&check.file)).await?.config;
@@ -32,14 +32,27 @@ fn plan(config: &Config) -> String {
         text.push_str("no destinations: streams are served to players here only\n");
     }
     for route in &config.destinations {
-        let streams: Vec<String> = route.streams.iter().map(ToString::to_string).collect();
         let off = if route.enabled { "" } else { "   (disabled)" };
-        let _ = writeln!(text, "{} ─► {}   {:?}{off}", streams.join(", "), route.name, route.url);
+        let _ = writeln!(text, "{} ─► {}   {:?}{off}", listed(&route.streams), route.name, route.url);
     }
-    if let Some(folder) = &config.record_dir {
-        let _ = writeln!(text, "* ─► {}   recordings", folder.display());
+    for rule in &config.recordings {
+        let time = rule.segments.time.map(|time| format!("after {time:?}"));
+        let size = rule.segments.bytes.map(|bytes| format!("after {bytes} bytes"));
+        let often: Vec<String> = time.into_iter().chain(size).collect();
+        let often = if often.is_empty() { String::new() } else { format!(", another file {}", often.join(" or ")) };
+        let _ = writeln!(
+            text,
+            "{} ─► {}   recordings in {}{often}",
+            listed(&rule.streams),
+            rule.name,
+            rule.folder.display()
+        );
     }
     text
+}
+
+fn listed(streams: &[Pattern]) -> String {
+    streams.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
 
 /// Where one stream goes.
@@ -57,6 +70,9 @@ fn targets(config: &Config, name: &Name) -> String {
             }
             Err(error) => writeln!(text, "  {}   blocked: {error}", route.name),
         };
+    }
+    for rule in config.recordings.iter().filter(|rule| rule.is_for(name)) {
+        let _ = writeln!(text, "  {}   a file in {}", rule.name, rule.folder.display());
     }
     if text.is_empty() { "  nowhere\n".to_owned() } else { text }
 }

@@ -100,7 +100,7 @@ impl Routes {
             ..Route::new(String::new(), url)
         };
         if let Some(name) = given.name.as_ref().filter(|name| !is_name(&name.value)) {
-            self.problem(name.place, "a name is 1 to 64 letters, digits and any of . _ -");
+            self.problem(name.place, NAME);
         }
         self.routes.push((route, given.name, place));
     }
@@ -138,11 +138,11 @@ impl Routes {
     }
 }
 
-/// The first one is called what its host is; those after it have a number. So a destination keeps its name when another is added
-/// behind it.
-fn numbered(host: &str, taken: &mut Vec<String>) -> String {
-    let numbered = (2..).map(|n| format!("{host}-{n}"));
-    let name = std::iter::once(host.to_owned())
+/// The first one is called what its host (or folder) is; those after it have a number. So each keeps its name when another is added behind
+/// it.
+pub(super) fn numbered(name: &str, taken: &mut Vec<String>) -> String {
+    let numbered = (2..).map(|n| format!("{name}-{n}"));
+    let name = std::iter::once(name.to_owned())
         .chain(numbered)
         .find(|name| !taken.contains(name))
         .expect("numbers do not end");
@@ -150,7 +150,10 @@ fn numbered(host: &str, taken: &mut Vec<String>) -> String {
     name
 }
 
-fn is_name(text: &str) -> bool {
+/// What is said where it is none.
+pub(super) const NAME: &str = "a name is 1 to 64 letters, digits and any of . _ -";
+
+pub(super) fn is_name(text: &str) -> bool {
     (1..=64).contains(&text.len()) && text.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c))
 }
 

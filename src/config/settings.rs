@@ -8,7 +8,7 @@ use serde::{Deserialize, Deserializer};
 
 use super::access::{Access, StreamAccess};
 use super::problem::At;
-use super::value::{ChunkSize, Hidden, Listen, Source, Time};
+use super::value::{ChunkSize, Hidden, Listen, SegmentSize, SegmentTime, Source, Time};
 
 /// What a relay is told, as far as it is told.
 #[derive(Debug, Clone, Default, PartialEq, Args, Deserialize, JsonSchema)]
@@ -36,6 +36,17 @@ pub struct Settings {
     #[arg(long, value_name = "DIR", env = "RTMP_RELAY_RECORD_DIR", hide_env = true)]
     #[serde(deserialize_with = "given")]
     pub record_dir: Option<PathBuf>,
+    /// Begin another file of --record-all at the first key frame after this much time
+    #[arg(long, value_name = "TIME", env = "RTMP_RELAY_SEGMENT_TIME", hide_env = true)]
+    #[serde(deserialize_with = "given")]
+    pub segment_time: Option<SegmentTime>,
+    /// Begin another file of --record-all at the first key frame after this many bytes, as in 500M
+    #[arg(long, value_name = "SIZE", env = "RTMP_RELAY_SEGMENT_SIZE", hide_env = true)]
+    #[serde(deserialize_with = "given")]
+    pub segment_size: Option<SegmentSize>,
+    /// Which streams are recorded where
+    #[arg(skip)]
+    pub recordings: Vec<At<Recording>>,
     /// How long to keep everything open for an encoder whose connection was lost [default: 15s]
     #[arg(long, value_name = "TIME", env = "RTMP_RELAY_GRACE", hide_env = true)]
     #[serde(deserialize_with = "given")]
@@ -91,13 +102,33 @@ pub struct Destination {
     pub enabled: Option<bool>,
 }
 
+/// Streams that are recorded.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Recording {
+    /// What it is called in logs and status [default: the folder's name, numbered where several share it]
+    #[serde(default, deserialize_with = "given")]
+    pub name: Option<At<String>>,
+    /// Which streams, as app/name; * stands for any part of it, ** for any parts [default: all]
+    #[serde(default, deserialize_with = "given")]
+    pub source_streams: Option<Vec<At<Source>>>,
+    /// The folder for the files
+    pub dir: PathBuf,
+    /// Another file begins at the first key frame after this much time
+    #[serde(default, deserialize_with = "given")]
+    pub segment_time: Option<SegmentTime>,
+    /// Another file begins at the first key frame after this many bytes, as in 500M
+    #[serde(default, deserialize_with = "given")]
+    pub segment_size: Option<SegmentSize>,
+}
+
 /// A key without a value is a mistake, and not the same as no key at all.
 pub(super) fn given<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
     T::deserialize(deserializer).map(Some)
 }
 
 impl Settings {
-    /// These, and where they say nothing, `others`. Destinations add up.
+    /// These, and where they say nothing, `others`. Destinations and recordings add up.
     pub fn over(self, others: Settings) -> Settings {
         Settings {
             listen: self.listen.or(others.listen),
@@ -105,6 +136,9 @@ impl Settings {
             destinations: [others.destinations, self.destinations].concat(),
             record_all: self.record_all.or(others.record_all),
             record_dir: self.record_dir.or(others.record_dir),
+            segment_time: self.segment_time.or(others.segment_time),
+            segment_size: self.segment_size.or(others.segment_size),
+            recordings: [others.recordings, self.recordings].concat(),
             grace: self.grace.or(others.grace),
             chunk_size: self.chunk_size.or(others.chunk_size),
             access: self.access.over(others.access),
@@ -125,6 +159,7 @@ impl Settings {
         self.record_dir.iter_mut().for_each(from);
         self.access.based_in(folder);
         self.stream_access.iter_mut().for_each(|some| some.value.access.based_in(folder));
+        self.recordings.iter_mut().for_each(|at| from(&mut at.value.dir));
         for destination in &mut self.destinations {
             destination.value.stream_key_file.iter_mut().for_each(|at| from(&mut at.value));
         }

@@ -10,7 +10,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::gate::addresses;
-use crate::limits::CHUNK_SIZES;
+use crate::limits::{CHUNK_SIZES, SEGMENT_BYTES, SEGMENT_TIME};
 use crate::rtmp::Secret;
 use crate::stream::{Pattern, pattern};
 
@@ -24,6 +24,12 @@ pub enum Error {
     Time,
     #[error("a bit rate looks like 8M, 2.5M or 600k, in bits a second")]
     Bitrate,
+    #[error("a size looks like 500M, 1.5G or 800k, in bytes")]
+    Size,
+    #[error("a segment is {} s long at least", SEGMENT_TIME.as_secs())]
+    SegmentTime,
+    #[error("a segment has {SEGMENT_BYTES} bytes at least")]
+    SegmentSize,
     #[error("a chunk size is a number of bytes from {} to {}", CHUNK_SIZES.start(), CHUNK_SIZES.end())]
     ChunkSize,
     #[error("a network looks like 192.0.2.0/24, 2001:db8::/32 or 192.0.2.1")]
@@ -53,6 +59,18 @@ pub struct Time(pub Duration);
 #[serde(try_from = "String")]
 #[schemars(with = "String", extend("examples" = ["8M", "600k"]))]
 pub struct Bitrate(pub u64);
+
+/// How long a segment of a recording is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(try_from = "String")]
+#[schemars(with = "String", extend("examples" = ["10m", "1h30m"]))]
+pub struct SegmentTime(pub Duration);
+
+/// How large a segment of a recording is, in bytes: `500M`, `1.5G`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(try_from = "String")]
+#[schemars(with = "String", extend("examples" = ["500M", "1.5G"]))]
+pub struct SegmentSize(pub u64);
 
 /// Bytes in a chunk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
@@ -85,19 +103,42 @@ impl FromStr for Bitrate {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self, Error> {
-        let (number, unit) = match text.trim().strip_suffix(['k', 'K', 'M', 'G']) {
-            Some(number) => (number, &text.trim()[number.len()..]),
-            None => (text.trim(), ""),
-        };
-        let factor = match unit {
-            "k" | "K" => 1e3,
-            "M" => 1e6,
-            "G" => 1e9,
-            _ => 1.0,
-        };
-        let bits = number.trim().parse::<f64>().map_err(|_| Error::Bitrate)? * factor;
-        (1.0..1e15).contains(&bits).then_some(Bitrate(bits as u64)).ok_or(Error::Bitrate)
+        scaled(text).map(Bitrate).ok_or(Error::Bitrate)
     }
+}
+
+impl FromStr for SegmentTime {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        let Time(time) = text.parse()?;
+        if time >= SEGMENT_TIME { Ok(SegmentTime(time)) } else { Err(Error::SegmentTime) }
+    }
+}
+
+impl FromStr for SegmentSize {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        let bytes = scaled(text).ok_or(Error::Size)?;
+        if bytes >= SEGMENT_BYTES { Ok(SegmentSize(bytes)) } else { Err(Error::SegmentSize) }
+    }
+}
+
+/// A number that may end in `k`, `M` or `G`.
+fn scaled(text: &str) -> Option<u64> {
+    let (number, unit) = match text.trim().strip_suffix(['k', 'K', 'M', 'G']) {
+        Some(number) => (number, &text.trim()[number.len()..]),
+        None => (text.trim(), ""),
+    };
+    let factor = match unit {
+        "k" | "K" => 1e3,
+        "M" => 1e6,
+        "G" => 1e9,
+        _ => 1.0,
+    };
+    let value = number.trim().parse::<f64>().ok()? * factor;
+    (1.0..1e15).contains(&value).then_some(value as u64)
 }
 
 impl FromStr for ChunkSize {
@@ -162,7 +203,7 @@ macro_rules! from_text {
     )+};
 }
 
-from_text!(Time, Bitrate, ChunkSize, Network, Listen);
+from_text!(Time, Bitrate, SegmentTime, SegmentSize, ChunkSize, Network, Listen);
 
 #[cfg(test)]
 mod tests {
@@ -183,6 +224,19 @@ mod tests {
         }
         for bad in ["", "M", "-8M", "8 apples", "NaN", "inf", "0", "1e99"] {
             assert_eq!(bad.parse::<Bitrate>(), Err(Error::Bitrate), "{bad}");
+        }
+    }
+
+    #[test]
+    fn segments_are_neither_too_short_nor_too_small() {
+        assert_eq!("10m".parse(), Ok(SegmentTime(Duration::from_secs(600))));
+        assert_eq!(("1.5G".parse(), "100k".parse()), (Ok(SegmentSize(1_500_000_000)), Ok(SegmentSize(SEGMENT_BYTES))));
+        for (bad, error) in [("999ms", Error::SegmentTime), ("10", Error::Time), ("0s", Error::SegmentTime)] {
+            assert_eq!(bad.parse::<SegmentTime>(), Err(error), "{bad}");
+        }
+        for (bad, error) in [("99k", Error::SegmentSize), ("1T", Error::Size), ("-1M", Error::Size), ("", Error::Size)]
+        {
+            assert_eq!(bad.parse::<SegmentSize>(), Err(error), "{bad}");
         }
     }
 

@@ -17,6 +17,7 @@ use rtmp_relay::inbound::Visitors;
 use rtmp_relay::net::connection::{Error, NoSource};
 use rtmp_relay::net::tcp::Tcp;
 use rtmp_relay::net::{Connection, Filled, Source};
+use rtmp_relay::recorder::Rule;
 use rtmp_relay::relay::{Control, Relay};
 use rtmp_relay::rtmp::capabilities::Announce;
 use rtmp_relay::rtmp::chunk::DEFAULT_SIZE;
@@ -52,7 +53,7 @@ impl Server {
         let config = Config {
             listen: listen.parse().unwrap(),
             destinations: destinations.iter().map(route).collect(),
-            record_dir: folder.map(Into::into),
+            recordings: folder.map(|folder| Rule::every(folder.into())).into_iter().collect(),
             ..Config::default()
         };
         Server::with(config).await

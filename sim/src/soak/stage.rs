@@ -166,7 +166,6 @@ impl Stage {
         let config = Config {
             listen: config::listen(":1935").expect("an address"),
             destinations,
-            record_dir: None,
             grace: GRACE,
             log: self.plan.log,
             // The phone is its owner's too.
