@@ -17,6 +17,7 @@ mod demo;
 mod play;
 mod publish;
 mod reload;
+mod repair;
 mod screen;
 mod serve;
 
@@ -71,6 +72,9 @@ enum Command {
     /// Play a stream from a server into an FLV file
     #[command(after_help = EXIT_CODES)]
     Play(Play),
+    /// Make recordings whole that a crash has left, or any FLV file that ends too early, in place
+    #[command(after_help = EXIT_CODES)]
+    Repair(Repair),
     /// See it work: two servers and four destinations in one process, a clip, one of them killed and restarted
     #[command(after_help = EXIT_CODES)]
     Demo(Demo),
@@ -136,6 +140,13 @@ struct Play {
 }
 
 #[derive(Debug, Args)]
+struct Repair {
+    /// The files; `name.flv.part` becomes `name.flv`
+    #[arg(value_name = "FILE", required = true)]
+    files: Vec<PathBuf>,
+}
+
+#[derive(Debug, Args)]
 struct Demo {
     /// How long it takes
     #[arg(long, value_name = "TIME", default_value = "30s")]
@@ -167,6 +178,7 @@ impl Cli {
             Some(Command::Config(About::Schema)) => print(&file::schema()),
             Some(Command::Publish(publish)) => publish::run(publish, stop).await,
             Some(Command::Play(play)) => play::run(play, stop).await,
+            Some(Command::Repair(files)) => repair::run(files),
             Some(Command::Demo(demo)) => demo::run(demo, stop).await,
         }
     }
