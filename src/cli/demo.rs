@@ -24,6 +24,7 @@ use super::{Demo, Log};
 use crate::config::{Config, Route};
 use crate::destination::{Board, State, Template};
 use crate::net::tcp::Tcp;
+use crate::recorder;
 use crate::relay::Relay;
 use crate::stream::cursor::Read;
 use crate::stream::{Cursor, Join, Name};
@@ -72,9 +73,10 @@ pub(super) async fn run(demo: Demo, stop: CancellationToken) -> Result<()> {
         anyhow::Ok(back)
     };
     let show = async { tokio::try_join!(publish::send(clip, &url, true, 1.0, over.clone()), outage) };
+    let unrecorded = recorder::Board::default();
     let (_, back) = tokio::select! {
         shown = show => shown?,
-        () = screen.show(&board) => unreachable!("it is shown until dropped"),
+        () = screen.show(&board, &unrecorded) => unreachable!("it is shown until dropped"),
         () = stop.cancelled() => return Ok(()),
     };
     report(first, servers, back).await

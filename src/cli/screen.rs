@@ -10,6 +10,7 @@ use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
 
 use crate::destination::{Board, Status};
+use crate::recorder;
 
 /// How often the table is drawn anew.
 const FRAME: Duration = Duration::from_millis(500);
@@ -39,8 +40,8 @@ impl Screen {
         screen
     }
 
-    /// Shows a relay's destinations until dropped.
-    pub(super) async fn show(&self, board: &Board) {
+    /// Shows a relay's destinations and recordings until dropped.
+    pub(super) async fn show(&self, board: &Board, recordings: &recorder::Board) {
         if !self.lines().terminal {
             return std::future::pending().await;
         }
@@ -48,7 +49,7 @@ impl Screen {
         loop {
             tick.tick().await;
             let width = terminal_size::terminal_size_of(io::stderr()).map_or(80, |(width, _)| usize::from(width.0));
-            let table = table(&board.statuses(), width);
+            let table = table(&board.statuses(), width) + &recorded(&recordings.statuses(), width);
             self.lines().draw(table);
         }
     }
@@ -133,6 +134,27 @@ fn table(statuses: &[Status], width: usize) -> String {
             s.reconnects,
             retry.unwrap_or_default(),
         );
+        line(&mut table, &row, width);
+    }
+    table
+}
+
+/// One line for each recording.
+fn recorded(statuses: &[recorder::board::Status], width: usize) -> String {
+    let mut table = String::new();
+    if statuses.is_empty() {
+        return table;
+    }
+    let name = statuses.iter().map(|s| s.rule.chars().count()).max().unwrap_or(0).clamp(11, 32);
+    let head =
+        format!("{:name$}  {:11} {:>6} {:>9}  {}", "RECORDING", "STATE", "FOR", "WRITTEN", "STREAM, FILE OR REASON");
+    line(&mut table, &head, width);
+    for s in statuses {
+        let file = s.file.as_ref().map(|file| file.display().to_string());
+        let reason = s.last_error.clone().filter(|_| s.state == recorder::board::State::Failed);
+        let (since, written) = (format!("{} s", s.since.elapsed().as_secs()), bytes(s.bytes));
+        let rest = reason.or(file).unwrap_or_default();
+        let row = format!("{:name$.name$}  {:11} {since:>6} {written:>9}  {}  {rest}", s.rule, s.state, s.stream);
         line(&mut table, &row, width);
     }
     table

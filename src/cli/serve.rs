@@ -32,14 +32,14 @@ pub(super) async fn run(serve: Serve, files: u64, stop: CancellationToken) -> Re
             "ANYONE who can reach {address} may publish here: set RTMP_RELAY_PUBLISH_KEY, or --allow-publish a network"
         );
     }
-    let (board, control) = (relay.board().clone(), relay.control());
+    let (board, recordings, control) = (relay.board().clone(), relay.recordings().clone(), relay.control());
     let reload = async |control: Control| match &serve.config {
         Some(path) => Reload { flags: &serve.settings, path, loaded, room }.run(control).await,
         None => std::future::pending().await,
     };
     tokio::select! {
         () = relay.run(stop) => Ok(()),
-        () = screen.show(&board) => Ok(()),
+        () = screen.show(&board, &recordings) => Ok(()),
         failed = reload(control) => failed.map(|never| match never {}),
     }
 }
