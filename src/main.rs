@@ -6,17 +6,19 @@ use clap::Parser;
 use rtmp_relay::cli::Cli;
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
-    let ran = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .map_err(anyhow::Error::from)
-        .and_then(|runtime| runtime.block_on(cli.run()));
-    match ran {
+    match run(Cli::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("rtmp-relay: {error:#}");
             ExitCode::FAILURE
         }
     }
+}
+
+fn run(cli: Cli) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let ran = runtime.block_on(cli.run());
+    // All that can be waited for has been: a disk that hangs keeps nobody from leaving.
+    runtime.shutdown_background();
+    ran
 }

@@ -221,6 +221,23 @@ fn a_misspelt_key_fails_check_with_its_line_and_column() {
 }
 
 #[test]
+fn check_says_what_is_recorded_where() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("relay.yaml");
+    std::fs::write(
+        &file,
+        "recordings: [{dir: /shows, source_streams: [\"live/*\"], segment_time: 10m, segment_size: 1G}]",
+    )
+    .unwrap();
+    let checked = run(&["check", file.to_str().unwrap(), "--stream", "live/a", "--stream", "stage/a"]);
+    let text = String::from_utf8(checked.stdout).unwrap();
+    let rule = "live/* ─► shows   recordings in /shows, another file after 600s or after 1000000000 bytes\n";
+    assert!(text.contains(rule), "{text}");
+    assert!(text.contains("live/a goes to:\n  shows   a file in /shows\n"), "{text}");
+    assert!(text.ends_with("stage/a goes to:\n  nowhere\n"), "{text}");
+}
+
+#[test]
 fn config_example_passes_check_and_config_schema_is_json() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("relay.yaml");

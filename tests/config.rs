@@ -3,10 +3,12 @@
 #![allow(missing_docs, clippy::unwrap_used)]
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use rtmp_relay::Config;
 use rtmp_relay::config::file::{self, EXAMPLE};
 use rtmp_relay::config::{Problems, Settings};
+use rtmp_relay::recorder::Limits;
 use rtmp_relay::stream::Name;
 
 fn variables(pairs: &[(&str, &str)]) -> HashMap<String, String> {
@@ -70,7 +72,8 @@ async fn the_example_holds_every_key_and_is_sound() {
     let schema: serde_json::Value = serde_json::from_str(&file::schema()).unwrap();
     let keys =
         |schema: &serde_json::Value| schema["properties"].as_object().unwrap().keys().cloned().collect::<Vec<_>>();
-    for key in [keys(&schema), keys(&schema["$defs"]["Destination"]), keys(&schema["$defs"]["Access"])].concat() {
+    let shapes = ["Destination", "Access", "Recording"].map(|shape| keys(&schema["$defs"][shape]));
+    for key in [keys(&schema), shapes.concat()].concat() {
         assert!(EXAMPLE.contains(&format!("{key}:")), "the example does not explain {key}");
     }
     // With every comment taken away it is the same file: defaults are told as they are.
@@ -86,6 +89,36 @@ async fn the_example_holds_every_key_and_is_sound() {
         .map(|line| line + "\n")
         .collect();
     assert_eq!(config(&told.replace("record_dir: recordings", ""), &[]).await.unwrap(), sound);
+}
+
+#[tokio::test]
+async fn recordings_have_rules_and_record_all_is_one_of_them() {
+    let yaml = r#"
+record_all: true
+record_dir: all
+segment_time: 1h
+recordings:
+  - {dir: a/shows, source_streams: ["live/*"], segment_size: 500M}
+  - {dir: b/shows}
+  - {dir: c, name: cams}
+"#;
+    let config = config(yaml, &[]).await.unwrap();
+    let name = Name::new("studio/cam").unwrap();
+    let rules = config.recordings.iter().map(|rule| {
+        let Limits { time, bytes } = rule.segments;
+        (&*rule.name, rule.folder.to_str().unwrap(), rule.is_for(&name), time.map(|t| t.as_secs()), bytes)
+    });
+    let expected = [
+        ("shows", "a/shows", false, None, Some(500_000_000)),
+        ("shows-2", "b/shows", true, None, None),
+        ("cams", "c", true, None, None),
+        ("all", "all", true, Some(3600), None),
+    ];
+    assert_eq!(rules.collect::<Vec<_>>(), expected);
+    let flags = Settings { segment_size: Some("1M".parse().unwrap()), ..Settings::default() };
+    let file = file::parse(yaml, HashMap::new()).unwrap();
+    let last = flags.over(file).resolve().await.unwrap().recordings.pop().unwrap();
+    assert_eq!(last.segments, Limits { time: Some(Duration::from_secs(3600)), bytes: Some(1_000_000) });
 }
 
 #[test]
@@ -116,6 +149,14 @@ async fn what_is_wrong_is_told_with_line_and_column_and_never_with_the_value() {
         "destinations:\n  - {url: rtmp://h/a, name: one}\n  - {url: rtmp://i/a, name: one}",
         "destinations:\n  - url: rtmp://h/a/CANARY\n  - url: rtmp://h/a/CANARY",
         "destinations:\n  - url: rtmp://h/a\n    name: \"two words\"",
+        "recordings:\n  - source_streams: [\"live/*\"]",
+        "recordings:\n  - {dir: x, segment_tim: 10m}",
+        "recordings:\n  - dir: x\n    segment_time: 10",
+        "recordings:\n  - dir: x\n    segment_time: 10ms",
+        "recordings:\n  - dir: x\n    segment_size: huge",
+        "recordings:\n  - dir: x\n    segment_size: 1k",
+        "recordings:\n  - dir: x\n    source_streams: [test]",
+        "recordings:\n  - {dir: x, name: one}\n  - {dir: y, name: one}\n  - {dir: z, name: ../z}",
         "destinations: CANARY",
         "destinations:\n  - CANARY",
         "grace: soon",

@@ -260,13 +260,13 @@ async fn a_changed_file_begins_and_ends_recordings_and_does_not_disturb_the_othe
 }
 
 /// A program in a mount namespace of its own, with a small disk at `folder`, which goes with it.
-fn on_a_small_disk(folder: &Path, size: &str) -> Option<Program> {
+fn on_a_small_disk(folder: &Path, options: &str) -> Option<Program> {
     let unshared = |user: &[&str], script: &str| {
         let mut command = Command::new("unshare");
         command.args(user).args(["-m", "sh", "-ec", script, "sh"]).arg(folder).arg(env!("CARGO_BIN_EXE_rtmp-relay"));
         command
     };
-    let mount = format!("mount -t tmpfs -o size={size} none \"$1\"");
+    let mount = format!("mount -t tmpfs -o {options} none \"$1\"");
     let user =
         [&[][..], &["-Ur"]].into_iter().find(|user| unshared(user, &mount).output().is_ok_and(|o| o.status.success()));
     let Some(user) = user else {
@@ -280,7 +280,7 @@ fn on_a_small_disk(folder: &Path, size: &str) -> Option<Program> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_disk_filled_to_the_brim_stops_the_recording_within_two_seconds_and_not_the_relay() {
     let folder = tempfile::tempdir().unwrap();
-    let Some(program) = on_a_small_disk(folder.path(), "2m") else { return };
+    let Some(program) = on_a_small_disk(folder.path(), "size=2m") else { return };
     // The same folder as the program sees it.
     let disk = PathBuf::from(format!("/proc/{}/root{}", program.child.id(), folder.path().display()));
     let sent = publish(program.address, "live/show", 4).await;
@@ -315,6 +315,49 @@ async fn a_disk_filled_to_the_brim_stops_the_recording_within_two_seconds_and_no
         })
         .count();
     assert_eq!((played, sent.lock().unwrap().len()), (expected.len(), expected.len()));
+    program.end();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_disk_that_may_only_be_read_is_told_and_the_stream_is_relayed() {
+    let folder = tempfile::tempdir().unwrap();
+    let Some(program) = on_a_small_disk(folder.path(), "ro,size=2m") else { return };
+    let began = Instant::now();
+    let sent = publish(program.address, "live/show", 20).await;
+    let mut player = peers::Player::play(program.address, "live/show").await;
+    until("it is told", || program.log().contains("recording stopped, tried again in 10s: Read-only file system"))
+        .await;
+    assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
+    assert!(player.rest().await.len() >= sent.lock().unwrap().len());
+    program.end();
+}
+
+#[tokio::test]
+async fn no_name_of_a_stream_leads_out_of_its_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    let shows = folder.path().join("shows");
+    let program = Program::serve(&["--record-all", "--record-dir", shows.to_str().unwrap()]);
+    let names = [
+        "..%2f..%2fetc/x",
+        "a\\..\\b/c",
+        "~root/.ssh",
+        "$(reboot)/`x`",
+        "-rf/*",
+        "a;b|c/d",
+        &format!("{}/x", "a".repeat(400)),
+    ];
+    for name in names {
+        let mut encoder = Encoder::publish(program.address, name).await.unwrap();
+        encoder.headers().await;
+        encoder.send(Kind::Video, 0, &peers::video(true, 0)).await;
+        encoder.end().await;
+    }
+    until("all are recorded", || files(&shows, "flv").len() == names.len()).await;
+    for file in files(&shows, "flv") {
+        let name = file.file_name().unwrap().to_str().unwrap();
+        assert!(rtmp_relay::recorder::naming::is_part(&format!("{name}.part")), "{name}");
+    }
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
     program.end();
 }
 

@@ -177,6 +177,7 @@ fn bytes(n: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::stream::Name;
 
     #[tokio::test(start_paused = true)]
     async fn a_row_says_where_a_destination_stands_in_one_line() {
@@ -190,6 +191,21 @@ mod tests {
         ];
         assert_eq!(table(&board.statuses(), 62).lines().collect::<Vec<_>>(), expected);
         assert_eq!(table(&[], 80), "");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_recording_has_a_line_of_its_own() {
+        let board = recorder::Board::default();
+        assert_eq!(recorded(&board.statuses(), 80), "");
+        let _row = board.add("shows", &Name::new("live/a").expect("a name"));
+        let mut statuses = board.statuses();
+        let expected = [
+            "RECORDING    STATE          FOR   WRITTEN  STREAM, FILE OR REASON",
+            "shows        waiting        0 s       0 B  live/a",
+        ];
+        assert_eq!(recorded(&statuses, 80).lines().collect::<Vec<_>>(), expected);
+        (statuses[0].state, statuses[0].last_error) = (recorder::board::State::Failed, Some("disk full".to_owned()));
+        assert!(recorded(&statuses, 80).ends_with("failed         0 s       0 B  live/a  disk full\n"));
     }
 
     #[tokio::test(start_paused = true)]

@@ -186,8 +186,13 @@ fn scan<R: Read + Seek>(file: &mut BufReader<R>, length: u64) -> Result<Found, E
     let read = length.min(FILE_HEADER_LEN as u64) as usize;
     file.rewind()?;
     file.read_exact(&mut start[..read])?;
-    if !start[..read].starts_with(&SIGNATURE[..read.min(SIGNATURE.len())]) {
-        return Err(Error::NotFlv);
+    let begun = start.iter().zip(SIGNATURE).take_while(|(byte, expected)| byte == expected).count();
+    if begun < SIGNATURE.len() {
+        return match torn_only(file, begun as u64, length, 0) {
+            Ok(()) => Err(Error::Empty),
+            Err(Error::Damaged(_)) => Err(Error::NotFlv),
+            Err(error) => Err(error),
+        };
     }
     let mut found = Found { end: FILE_HEADER_LEN as u64, ..Found::default() };
     let mut clock = Clock::default();

@@ -73,7 +73,7 @@ def listens(server):
 
 def recorded(folder):
     """Bytes of the recordings in a folder."""
-    return sum(file.stat().st_size for file in folder.glob("*.flv")) if folder.exists() else 0
+    return sum(file.stat().st_size for file in folder.glob("*.flv*")) if folder.exists() else 0
 
 
 def run(home):
