@@ -13,6 +13,7 @@ use std::time::Duration;
 use crate::gate::Rules;
 use crate::inbound::visitors;
 use crate::limits::{CONNECTIONS, CONNECTIONS_PER_ADDRESS};
+use crate::net::tls::Trust;
 use crate::recorder::{self, Rule};
 use crate::rtmp::chunk::DEFAULT_SIZE;
 use crate::rtmp::url;
@@ -25,11 +26,13 @@ pub mod problem;
 mod recording;
 pub mod route;
 pub mod settings;
+pub mod tls;
 pub mod value;
 
 pub use problem::{Problem, Problems};
 pub use route::{Route, destinations};
 pub use settings::Settings;
+pub use tls::Tls;
 
 /// Where it listens unless told otherwise: this machine only.
 pub const LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), url::PORT);
@@ -45,6 +48,8 @@ const RECORDINGS: &str = "recordings";
 pub struct Config {
     /// Where encoders and players connect.
     pub listen: SocketAddr,
+    /// Where they connect in TLS, if anywhere.
+    pub tls: Option<Tls>,
     /// Where streams go.
     pub destinations: Vec<Route>,
     /// What is recorded where.
@@ -64,7 +69,7 @@ pub struct Config {
 pub struct Loaded {
     /// The configuration.
     pub config: Config,
-    /// The file itself, and those that hold keys.
+    /// The file itself, and those that hold keys and certificates.
     pub files: Vec<PathBuf>,
 }
 
@@ -80,6 +85,7 @@ impl Default for Config {
     fn default() -> Self {
         Config {
             listen: LISTEN,
+            tls: None,
             destinations: Vec::new(),
             recordings: Vec::new(),
             grace: GRACE,
@@ -96,15 +102,29 @@ pub fn listen(text: &str) -> Result<SocketAddr, value::Error> {
 }
 
 impl Settings {
-    /// Reads keys, gives names, and checks what can be checked without a network.
+    /// Reads keys and certificates, gives names, and checks what can be checked without a network.
     pub async fn resolve(self) -> Result<Config, Problems> {
         let chunk_size = self.chunk_size.map_or(DEFAULT_SIZE, |size| size.0);
-        let mut routes = route::Routes::default();
+        let trust = match &self.ca_file {
+            Some(file) => tls::authorities(file, Trust::also).await,
+            None => Ok(Trust::default()),
+        };
+        let tls = Tls::read(self.tls_listen, self.tls_cert, self.tls_key).await;
+        let mut problems = Vec::new();
+        let trust = trust.unwrap_or_else(|problem| {
+            problems.push(problem);
+            Trust::default()
+        });
+        let tls = tls.unwrap_or_else(|problem| {
+            problems.push(problem);
+            None
+        });
+        let mut routes = route::Routes::new(chunk_size, trust, problems);
         for destination in self.destinations {
-            routes.read(destination, chunk_size).await;
+            routes.read(destination).await;
         }
         for url in self.relay_to {
-            routes.every(url.0, chunk_size);
+            routes.every(url.0);
         }
         let mut problems = Vec::new();
         let gate = access::rules(&self.access, &self.stream_access, &mut problems).await;
@@ -121,6 +141,7 @@ impl Settings {
         let config = Config {
             gate,
             listen: self.listen.map_or(LISTEN, |listen| listen.0),
+            tls,
             destinations: routes.finish(problems)?,
             recordings,
             grace: self.grace.map_or(GRACE, |grace| grace.0),
@@ -130,7 +151,9 @@ impl Settings {
                 per_address: self.max_connections_per_address.unwrap_or(CONNECTIONS_PER_ADDRESS),
             },
         };
-        config.check_circle(config.listen).map_err(|circle| Problems(vec![Problem::at(None, circle)]))?;
+        for listen in [config.listen].into_iter().chain(config.tls.as_ref().map(|tls| tls.listen)) {
+            config.check_circle(listen).map_err(|circle| Problems(vec![Problem::at(None, circle)]))?;
+        }
         Ok(config)
     }
 }
@@ -138,12 +161,13 @@ impl Settings {
 impl Config {
     /// What flags and environment say, and where they say nothing, what the file says.
     pub async fn load(flags: Settings, path: Option<&Path>) -> Result<Loaded, Problems> {
-        let Some(path) = path else { return Ok(Loaded { config: flags.resolve().await?, files: Vec::new() }) };
-        let file = file::read(path, file::environment()).await?;
-        let settings = flags.over(file);
-        let files = std::iter::once(path.to_owned()).chain(settings.key_files()).collect();
-        let config = settings.resolve().await.map_err(|problems| problems.in_file(path))?;
-        Ok(Loaded { config, files })
+        let settings = match path {
+            Some(path) => flags.over(file::read(path, file::environment()).await?),
+            None => flags,
+        };
+        let files = path.map(Path::to_owned).into_iter().chain(settings.files()).collect();
+        let in_file = |problems: Problems| path.map_or(problems.clone(), |path| problems.in_file(path));
+        Ok(Loaded { config: settings.resolve().await.map_err(in_file)?, files })
     }
 
     /// Takes over what has changed in a file. A destination that is the same in the file as before stays as it has become since:

@@ -37,6 +37,7 @@ use crate::backoff::Backoff;
 use crate::feed::{Feed, Metadata};
 use crate::limits::{DESTINATION_JOIN, DESTINATION_LAG, DRAIN, RECONNECT_WAIT, STEP};
 use crate::net::connection::Received;
+use crate::net::tls::{Trust, Wire};
 use crate::net::watch::TICK;
 use crate::net::{Connection, Network, Stream, Watch, connection};
 use crate::rtmp::capabilities::Announce;
@@ -67,6 +68,8 @@ pub struct Destination<N> {
     pub net: N,
     /// The server.
     pub url: Url,
+    /// How it proves to be who it is, if that is asked of it.
+    pub trust: Trust,
     /// The stream's name there, mostly a key.
     pub name: Secret,
     /// The chunk size we send with.
@@ -94,7 +97,7 @@ pub struct Destination<N> {
 pub type Place = Arc<tokio::sync::Mutex<()>>;
 
 /// An outbound connection: a client's session and its feed.
-pub type Outbound<N> = Connection<<N as Network>::Stream, ClientSession, Feed>;
+pub type Outbound<N> = Connection<Wire<<N as Network>::Stream>, ClientSession, Feed>;
 
 impl<N: Network> Destination<N> {
     /// Publishes the stream until it ends.
@@ -187,7 +190,7 @@ impl<N: Network> Destination<N> {
         }
     }
 
-    /// Name, TCP, handshake, connect, createStream, publish: a deadline for each.
+    /// Name, TCP, TLS, handshake, connect, createStream, publish: a deadline for each.
     /// The connection is closed before an error is returned: a server must never see two of us.
     async fn open(&mut self, url: Url, elsewhere: bool, approach: &mut Approach) -> Result<(Outbound<N>, u32), Error> {
         let lookup = self.net.lookup(&url.host, url.port);
@@ -209,6 +212,10 @@ impl<N: Network> Destination<N> {
                 break;
             }
         }
+        let stream = match url.tls {
+            true => self.trust.connect(&self.net, stream?, &url.host).await?,
+            false => Wire::Plain(stream?),
+        };
         let target = Target {
             role: Role::Publish,
             url,
@@ -218,7 +225,7 @@ impl<N: Network> Destination<N> {
         };
         let session =
             ClientSession::new(target, &handshake::random(self.random.u64(..))).announcing(approach.announce());
-        let mut connection: Outbound<N> = Connection::new(stream?, session);
+        let mut connection: Outbound<N> = Connection::new(stream, session);
         let mut phase = connection.session.phase();
         let mut deadline = Instant::now() + STEP;
         loop {

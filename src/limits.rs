@@ -24,6 +24,8 @@ pub const CHUNK_SIZES: std::ops::RangeInclusive<usize> = 128..=65_536;
 pub const KEY_BYTES: usize = 4096;
 /// The largest configuration file that is read.
 pub const CONFIG_BYTES: u64 = 1 << 20;
+/// The largest file of certificates or keys that is read.
+pub const PEM_BYTES: u64 = 1 << 20;
 /// The longest stream name (app and name together) that is served.
 pub const STREAM_NAME_BYTES: usize = 512;
 /// Bytes of replies that may wait for a peer that does not read them.
@@ -54,7 +56,7 @@ pub const CALLBACKS: usize = 64;
 /// What a callback may put before the body of its answer, which is not read.
 pub const CALLBACK_HEAD: usize = 16 << 10;
 
-/// A peer has this long to finish the handshake.
+/// A peer has this long to finish the handshake, and as long for that of TLS before it.
 pub const HANDSHAKE: Duration = Duration::from_secs(5);
 /// A client has this long from connecting to its `publish` or `play`.
 pub const REQUEST: Duration = Duration::from_secs(10);
@@ -68,7 +70,7 @@ pub const PUBLISHER_SILENCE: Duration = Duration::from_secs(30);
 pub const TAKEOVER: Duration = Duration::from_secs(2);
 /// A reader whose socket takes nothing for this long is gone.
 pub const STALL: Duration = Duration::from_secs(10);
-/// A destination has this long for each step: name, TCP, handshake, each command.
+/// A destination has this long for each step: name, TCP, TLS, handshake, each command.
 pub const STEP: Duration = Duration::from_secs(10);
 /// Goodbyes and the last bytes of a connection have this long to leave.
 pub const GOODBYE: Duration = Duration::from_secs(1);

@@ -1,6 +1,6 @@
 //! The doors to the outside world: everything that reads or writes a socket comes through these traits.
 //!
-//! tokio's sockets are one implementation (`tcp`), the simulator's another (in `sim/`).
+//! tokio's sockets are one implementation (`tcp`), the simulator's another (in `sim/`). `tls` goes around either.
 
 use std::future::Future;
 use std::io;
@@ -14,6 +14,7 @@ use tokio::task::JoinSet;
 
 pub mod connection;
 pub mod tcp;
+pub mod tls;
 pub mod watch;
 
 pub use connection::{Connection, Filled, Source};

@@ -24,12 +24,13 @@ use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
-use crate::config::{Circle, Config};
+use crate::config::{Circle, Config, Route};
 use crate::destination::{self, Board, Destination, Place, Row};
 use crate::gate::Gate;
 use crate::inbound::{self, House, Visitors};
 use crate::limits::ACCEPT_REST;
-use crate::net::{Listener, Network};
+use crate::net::tls::{Entrance, Trust, Wire};
+use crate::net::{Listener, Network, connection, tls};
 use crate::recorder::{Recorder, Rule};
 use crate::rtmp::Secret;
 use crate::rtmp::server::Role;
@@ -53,6 +54,7 @@ pub struct Relay<N: Network> {
     config: Config,
     listener: N::Listener,
     address: SocketAddr,
+    secure: Option<Secure<N::Listener>>,
     house: House,
     gate: Arc<Gate<N>>,
     board: Board,
@@ -67,6 +69,14 @@ pub struct Relay<N: Network> {
     places: BTreeMap<(Url, Secret), Place>,
     control: Control,
     orders: mpsc::Receiver<Order>,
+}
+
+/// Where encoders and players come in through TLS.
+#[derive(Debug)]
+struct Secure<L> {
+    listener: L,
+    address: SocketAddr,
+    entrance: Entrance,
 }
 
 /// Changes a running relay. Orders are carried out one after the other, each at once.
@@ -93,6 +103,8 @@ pub struct Changes {
     pub changed: Vec<String>,
     /// How many go on undisturbed.
     pub unchanged: usize,
+    /// The certificate that new connections are shown is another one.
+    pub certificate: bool,
     /// What takes effect at the next start only.
     pub at_restart: Vec<&'static str>,
 }
@@ -126,6 +138,9 @@ pub enum Error {
     /// A destination is this relay.
     #[error(transparent)]
     Circle(#[from] Circle),
+    /// Its certificate.
+    #[error(transparent)]
+    Tls(#[from] tls::Error),
 }
 
 /// A stream that is meant for a destination.
@@ -153,6 +168,7 @@ struct Recording {
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Way {
     url: Url,
+    trust: Trust,
     name: Secret,
     chunk_size: usize,
 }
@@ -219,10 +235,17 @@ impl Changes {
         }
         let gone = old.recordings.iter().filter(|recording| rule(new, &recording.name).is_none());
         changes.removed.extend(gone.map(|recording| format!("recording {}", recording.name)));
-        changes.at_restart = [("listen", old.listen != new.listen), ("the log's limits", old.log != new.log)]
-            .into_iter()
-            .filter_map(|(what, differs)| differs.then_some(what))
-            .collect();
+        let identity = |config: &Config| config.tls.as_ref().map(|tls| tls.identity.clone());
+        changes.certificate = old.tls.is_some() && new.tls.is_some() && identity(old) != identity(new);
+        let tls_listen = |config: &Config| config.tls.as_ref().map(|tls| tls.listen);
+        changes.at_restart = [
+            ("listen", old.listen != new.listen),
+            ("tls_listen", tls_listen(old) != tls_listen(new)),
+            ("the log's limits", old.log != new.log),
+        ]
+        .into_iter()
+        .filter_map(|(what, differs)| differs.then_some(what))
+        .collect();
         changes
     }
 }
@@ -233,6 +256,9 @@ impl fmt::Display for Changes {
             if !names.is_empty() {
                 write!(f, "{what} {}; ", names.join(", "))?;
             }
+        }
+        if self.certificate {
+            f.write_str("new connections are shown another certificate; ")?;
         }
         write!(f, "{} destinations unchanged", self.unchanged)?;
         for what in &self.at_restart {
@@ -245,11 +271,16 @@ impl fmt::Display for Changes {
 impl<N: Network> Relay<N> {
     /// Listens, and serves once it runs.
     pub async fn bind(net: N, config: Config, mut random: fastrand::Rng) -> Result<Self, Error> {
-        let failed = |source| Error::Listen { address: config.listen, source };
-        let listener = net.listen(config.listen).await.map_err(failed)?;
-        let address = listener.local_addr().map_err(failed)?;
+        let (listener, address) = listen(&net, config.listen).await?;
         config.check_circle(address)?;
         let gate = Arc::new(Gate::new(net.clone(), config.gate.clone()));
+        let mut secure = None;
+        if let Some(tls) = &config.tls {
+            let entrance = Entrance::new(&net, tls.identity.clone())?;
+            let (listener, address) = listen(&net, tls.listen).await?;
+            config.check_circle(address)?;
+            secure = Some(Secure { listener, address, entrance });
+        }
         let board = Board::default();
         board.list(config.destinations.iter().map(|route| (&*route.name, route.enabled)));
         let house = House {
@@ -266,6 +297,7 @@ impl<N: Network> Relay<N> {
             config,
             listener,
             address,
+            secure,
             house,
             gate,
             board,
@@ -283,6 +315,11 @@ impl<N: Network> Relay<N> {
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Where it listens for TLS, if it does.
+    pub fn tls_address(&self) -> Option<SocketAddr> {
+        self.secure.as_ref().map(|secure| secure.address)
     }
 
     /// Its streams.
@@ -330,18 +367,15 @@ impl<N: Network> Relay<N> {
                 Some(order) = self.orders.recv() => order(&mut self),
                 () = sleep_until(expiry.unwrap_or_else(Instant::now)), if expiry.is_some() => {}
                 () = sleep_until(rest.unwrap_or_else(Instant::now)), if rest.is_some() => rest = None,
-                accepted = self.listener.accept(), if rest.is_none() => match accepted {
-                    Ok((stream, peer)) => self.serve(stream, peer),
-                    Err(error) => {
-                        warn!("cannot accept a connection: {error}");
-                        rest = Some(Instant::now() + ACCEPT_REST);
-                    }
-                },
+                accepted = self.listener.accept(), if rest.is_none() => rest = self.accepted(accepted, None),
+                (accepted, entrance) = at_entrance(self.secure.as_mut()), if rest.is_none() => {
+                    rest = self.accepted(accepted, Some(entrance));
+                }
             }
             expiry = directory.expire(self.config.grace);
         }
         info!("stopping");
-        drop(self.listener);
+        drop((self.listener, self.secure));
         // The streams end, and with them, cleanly, their destinations, players and recordings.
         self.house.stop.cancel();
         for (_, log) in directory.live() {
@@ -355,12 +389,36 @@ impl<N: Network> Relay<N> {
         let _ = timeout(SHUTDOWN, farewell).await;
     }
 
-    fn serve(&mut self, stream: N::Stream, peer: SocketAddr) {
+    /// Serves who has come, and says until when to take nobody else.
+    fn accepted(
+        &mut self,
+        accepted: io::Result<(N::Stream, SocketAddr)>,
+        entrance: Option<Entrance>,
+    ) -> Option<Instant> {
+        match accepted {
+            Ok((stream, peer)) => {
+                self.serve(stream, peer, entrance);
+                None
+            }
+            Err(error) => {
+                warn!("cannot accept a connection: {error}");
+                Some(Instant::now() + ACCEPT_REST)
+            }
+        }
+    }
+
+    fn serve(&mut self, stream: N::Stream, peer: SocketAddr, entrance: Option<Entrance>) {
         let Some(pass) = self.house.visitors.admit(peer) else { return };
         let (house, gate, seed) = (self.house.clone(), self.gate.clone(), self.random.u64(..));
         self.net.spawn(&mut self.tasks, async move {
             let served = async {
-                let admitted = async { inbound::admit(inbound::ask(stream, peer, seed).await?, &gate).await };
+                let admitted = async {
+                    let stream = match entrance {
+                        Some(entrance) => entrance.accept(stream).await.map_err(connection::Error::from)?,
+                        None => Wire::Plain(stream),
+                    };
+                    inbound::admit(inbound::ask(stream, peer, seed).await?, &gate).await
+                };
                 let admitted = tokio::select! {
                     biased;
                     () = house.stop.cancelled() => return Ok(()),
@@ -392,7 +450,7 @@ impl<N: Network> Relay<N> {
         let destinations = &self.config.destinations;
         let way = |destination: &str, stream: &Name| {
             let route = destinations.iter().find(|route| route.name == destination && route.enabled)?;
-            route.of(stream)?.ok().map(|(url, name)| Way { url, name, chunk_size: route.chunk_size })
+            route.of(stream)?.ok().map(|place| Way::new(route, place))
         };
         self.assignments.retain(|(destination, stream), assignment| match assignment {
             // What is left of a stream that has ended is still sent.
@@ -425,9 +483,8 @@ impl<N: Network> Relay<N> {
             Some(Assignment::Blocked(row)) => row,
             None => self.board.claim(&route.name, stream),
         };
-        let chunk_size = route.chunk_size;
         let way = match resolved {
-            Ok((url, name)) => Way { url, name, chunk_size },
+            Ok(place) => Way::new(route, place),
             Err(error) => {
                 row.block(format!("its URL does not fit this stream: {error}"));
                 self.assignments.insert(id, Assignment::Blocked(row));
@@ -445,8 +502,9 @@ impl<N: Network> Relay<N> {
         let destination = Destination {
             net: self.net.clone(),
             url: way.url.clone(),
+            trust: way.trust.clone(),
             name: way.name.clone(),
-            chunk_size,
+            chunk_size: way.chunk_size,
             agent: format!("{AGENT}{})", log.hops().and(self.house.identity)),
             log: log.clone(),
             stop: stop.clone(),
@@ -496,10 +554,16 @@ impl<N: Network> Ordered for Relay<N> {
 
     fn apply(&mut self, config: Config) -> Result<Changes, Circle> {
         config.check_circle(self.address)?;
+        if let Some(secure) = &self.secure {
+            config.check_circle(secure.address)?;
+        }
         let changes = Changes::between(&self.config, &config);
         self.board.list(config.destinations.iter().map(|route| (&*route.name, route.enabled)));
         self.house.visitors.limit(config.visitors);
         self.gate.set(config.gate.clone());
+        if let (Some(secure), Some(tls)) = (&self.secure, &config.tls) {
+            secure.entrance.show(tls.identity.clone());
+        }
         let before = std::mem::replace(&mut self.config, config);
         self.repair(&before.recordings);
         self.reconcile(recorder::FROM_THE_NEXT_KEY_FRAME);
@@ -515,6 +579,27 @@ impl<N: Network> Ordered for Relay<N> {
             }
         }
         self.config.destinations.iter().any(|route| route.name == destination)
+    }
+}
+
+impl Way {
+    fn new(route: &Route, (url, name): (Url, Secret)) -> Self {
+        Way { url, trust: route.trust.clone(), name, chunk_size: route.chunk_size }
+    }
+}
+
+async fn listen<N: Network>(net: &N, address: SocketAddr) -> Result<(N::Listener, SocketAddr), Error> {
+    let failed = |source| Error::Listen { address, source };
+    let listener = net.listen(address).await.map_err(failed)?;
+    let address = listener.local_addr().map_err(failed)?;
+    Ok((listener, address))
+}
+
+/// The next one who comes in through TLS; nobody, where nobody can. Cancel safe, as `accept` is.
+async fn at_entrance<L: Listener>(secure: Option<&mut Secure<L>>) -> (io::Result<(L::Stream, SocketAddr)>, Entrance) {
+    match secure {
+        Some(secure) => (secure.listener.accept().await, secure.entrance.clone()),
+        None => std::future::pending().await,
     }
 }
 

@@ -110,7 +110,7 @@ fn interop_88_keys_appear_in_no_output() {
     assert_eq!(code, Some(0));
     assert!(log.contains("Connection refused"), "the destination has been tried: {log}");
     assert!(!log.contains("CANARY"), "{log}");
-    for wrong in ["rtmps://h/CANARY/CANARY", "rtmp://h:CANARY/CANARY", "CANARY", "rtmp://CANARY@h/CANARY/CANARY"] {
+    for wrong in ["rtmpt://h/CANARY/CANARY", "rtmp://h:CANARY/CANARY", "CANARY", "rtmp://CANARY@h/CANARY/CANARY"] {
         for arguments in
             [&["serve", "--relay-to", wrong][..], &["publish", CLIP, wrong], &["play", wrong, "-o", "-"], &[wrong]]
         {

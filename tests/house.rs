@@ -23,7 +23,7 @@ const MAY_USE: [(&str, &[&str]); 19] = [
     ("player", &["stream", "rtmp", "net", "inbound", "feed"]),
     ("destination", &["stream", "rtmp", "net", "feed", "backoff", "causes"]),
     ("recorder", &["stream", "rtmp", "flv", "net"]),
-    ("config", &["stream", "rtmp", "destination", "recorder", "inbound", "gate", "causes"]),
+    ("config", &["stream", "rtmp", "net", "destination", "recorder", "inbound", "gate", "causes"]),
     ("relay", &["stream", "rtmp", "net", "config", "inbound", "gate", "ingest", "player", "destination", "recorder"]),
     (
         "cli",

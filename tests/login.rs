@@ -12,6 +12,7 @@ use md5::{Digest, Md5};
 use rtmp_relay::CancellationToken;
 use rtmp_relay::destination::{Approach, Board, Class, Destination, Error, Place, State, Template};
 use rtmp_relay::net::tcp::Tcp;
+use rtmp_relay::net::tls::Trust;
 use rtmp_relay::rtmp::amf0::Amf0;
 use rtmp_relay::rtmp::capabilities::Announce;
 use rtmp_relay::rtmp::chunk::{DEFAULT_SIZE, INITIAL_SIZE, Reader};
@@ -81,6 +82,7 @@ impl Gate {
             net: Tcp,
             row: board.claim(&url.host, &name),
             url,
+            trust: Trust::default(),
             name: key,
             chunk_size: DEFAULT_SIZE,
             agent: "test".to_owned(),

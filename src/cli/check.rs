@@ -22,6 +22,9 @@ pub(super) async fn run(check: Check) -> Result<()> {
 /// Everything that is configured, keys hidden.
 fn plan(config: &Config) -> String {
     let mut text = format!("listens on {}\n", config.listen);
+    if let Some(tls) = &config.tls {
+        let _ = writeln!(text, "listens for RTMPS on {}", tls.listen);
+    }
     for rule in &config.gate.0 {
         let _ = writeln!(text, "{} may be published by {} and played by {}", rule.streams, rule.publish, rule.play);
     }

@@ -15,6 +15,7 @@ use crate::flv::{self, Kind, Role, file};
 use crate::limits::STEP;
 use crate::net::connection::{self, NoSource};
 use crate::net::tcp::Tcp;
+use crate::net::tls::{Trust, Wire};
 use crate::net::{Connection, Network};
 use crate::rtmp::capabilities::Announce;
 use crate::rtmp::chunk::DEFAULT_SIZE;
@@ -30,7 +31,7 @@ const AGENT: &str = concat!("LNX 9,0,124,2 (compatible; rtmp-relay/", env!("CARG
 /// A stream that has begun and says nothing for this long is over.
 const SILENCE: Duration = Duration::from_secs(60);
 
-type Playing = Connection<<Tcp as Network>::Stream, ClientSession, NoSource>;
+type Playing = Connection<Wire<<Tcp as Network>::Stream>, ClientSession, NoSource>;
 
 pub(super) async fn run(play: Play, stop: CancellationToken) -> Result<()> {
     let _screen = Screen::open(play.log.log_level);
@@ -80,9 +81,14 @@ async fn open(url: Url, name: Secret) -> Result<Playing> {
             break;
         }
     }
+    let stream = stream.context("cannot connect")?;
+    let stream = match url.tls {
+        true => Trust::default().connect(&Tcp, stream, &url.host).await?,
+        false => Wire::Plain(stream),
+    };
     let target = Target { role: Part::Play, url, name, agent: AGENT.to_owned(), chunk_size: DEFAULT_SIZE };
     let session = ClientSession::new(target, &handshake::random(fastrand::u64(..))).announcing(Announce::Forwarding);
-    Ok(Connection::new(stream.context("cannot connect")?, session))
+    Ok(Connection::new(stream, session))
 }
 
 /// What the server says to `play`, or to what comes before it.

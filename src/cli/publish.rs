@@ -14,6 +14,7 @@ use crate::destination::{Approach, Board, Destination, Error, Place, Template};
 use crate::flv::file::{Reader, Tag};
 use crate::ingest::Ingest;
 use crate::net::tcp::Tcp;
+use crate::net::tls::Trust;
 use crate::rtmp::Message;
 use crate::rtmp::capabilities::Announce;
 use crate::rtmp::chunk::DEFAULT_SIZE;
@@ -59,6 +60,7 @@ where
         net: Tcp,
         row: board.claim(&url.host, &name),
         url,
+        trust: Trust::default(),
         name: key,
         chunk_size: DEFAULT_SIZE,
         agent: AGENT.to_owned(),

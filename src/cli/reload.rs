@@ -1,4 +1,4 @@
-//! The configuration file, read again when it or a key file changes, and on SIGHUP.
+//! The configuration file, read again when it or a file with a key or certificate changes, and on SIGHUP.
 //!
 //! Files are looked at once in a while: that works with editors that replace a file, with mounted secrets, and on network
 //! file systems, where being told of changes does not.
@@ -21,7 +21,7 @@ const LOOK: Duration = Duration::from_millis(500);
 /// What is in force, and where it has come from.
 pub(super) struct Reload<'a> {
     pub(super) flags: &'a Settings,
-    pub(super) path: &'a Path,
+    pub(super) path: Option<&'a Path>,
     pub(super) loaded: Loaded,
     /// File descriptors allow so many visitors.
     pub(super) room: usize,
@@ -39,7 +39,7 @@ impl Reload<'_> {
                 biased;
                 _ = hangup.recv() => {
                     taken_up = seen(&self.loaded.files).await;
-                    info!("SIGHUP: reading {} again", self.path.display());
+                    info!("SIGHUP: reading the configuration again");
                     self.again(&control, true).await;
                 }
                 _ = look.tick() => {
@@ -47,7 +47,7 @@ impl Reload<'_> {
                     if now != taken_up && now == last {
                         taken_up.clone_from(&now);
                         self.again(&control, false).await;
-                        // It may name other key files now.
+                        // It may name other files now.
                         taken_up = seen(&self.loaded.files).await;
                     }
                     last = now;
@@ -58,7 +58,7 @@ impl Reload<'_> {
 
     /// Reads it again. Where it is broken, nothing changes.
     async fn again(&mut self, control: &Control, asked: bool) {
-        let mut loaded = match Config::load(self.flags.clone(), Some(self.path)).await {
+        let mut loaded = match Config::load(self.flags.clone(), self.path).await {
             Ok(loaded) => loaded,
             Err(problems) => {
                 for problem in problems.0 {

@@ -27,15 +27,18 @@ pub(super) async fn run(serve: Serve, files: u64, stop: CancellationToken) -> Re
     println!("In OBS: Settings, Stream, Service \"Custom...\"");
     println!("  Server      rtmp://{host}/live");
     println!("  Stream Key  test        (any name you like; play it at rtmp://{host}/live/test)");
+    if let Some(address) = relay.tls_address() {
+        println!("RTMPS on {address}");
+    }
     if open && !address.ip().is_loopback() {
         warn!(
             "ANYONE who can reach {address} may publish here: set RTMP_RELAY_PUBLISH_KEY, or --allow-publish a network"
         );
     }
     let (board, recordings, control) = (relay.board().clone(), relay.recordings().clone(), relay.control());
-    let reload = async |control: Control| match &serve.config {
-        Some(path) => Reload { flags: &serve.settings, path, loaded, room }.run(control).await,
-        None => std::future::pending().await,
+    let reload = async |control: Control| match loaded.files.is_empty() {
+        false => Reload { flags: &serve.settings, path: serve.config.as_deref(), loaded, room }.run(control).await,
+        true => std::future::pending().await,
     };
     tokio::select! {
         () = relay.run(stop) => Ok(()),

@@ -1,8 +1,9 @@
 //! What is wrong with a configuration, and where.
 
 use std::borrow::Cow;
+use std::ffi::OsString;
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Deserialize;
@@ -46,6 +47,13 @@ pub struct Problems(pub Vec<Problem>);
 impl<T> From<T> for At<T> {
     fn from(value: T) -> Self {
         At { value, place: None }
+    }
+}
+
+/// From the command line and the environment.
+impl From<OsString> for At<PathBuf> {
+    fn from(path: OsString) -> Self {
+        PathBuf::from(path).into()
     }
 }
 

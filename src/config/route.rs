@@ -2,9 +2,10 @@
 
 use super::key;
 use super::problem::{At, Place, Problem, Problems};
-use super::settings;
 use super::value::Hidden;
+use super::{settings, tls};
 use crate::destination::Template;
+use crate::net::tls::Trust;
 use crate::rtmp::Secret;
 use crate::rtmp::chunk::DEFAULT_SIZE;
 use crate::rtmp::url::{self, Url};
@@ -18,6 +19,8 @@ pub struct Route {
     pub name: String,
     /// Where it is.
     pub url: Template,
+    /// How it proves to be who it is, if it is at `rtmps://`.
+    pub trust: Trust,
     /// Which streams go there.
     pub streams: Vec<Pattern>,
     /// The chunk size it is sent with, in bytes.
@@ -29,7 +32,8 @@ pub struct Route {
 impl Route {
     /// A destination for every stream.
     pub fn new(name: String, url: Template) -> Self {
-        Route { name, url, streams: vec![Pattern::all()], chunk_size: DEFAULT_SIZE, enabled: true }
+        let (trust, streams) = (Trust::default(), vec![Pattern::all()]);
+        Route { name, url, trust, streams, chunk_size: DEFAULT_SIZE, enabled: true }
     }
 
     /// Where `stream` goes there, and its name there; none if it does not go there.
@@ -41,16 +45,19 @@ impl Route {
 
 /// Reads destinations for every stream. Each is named after its host; where several share one, they are numbered.
 pub fn destinations<T: AsRef<str>>(urls: &[T]) -> Result<Vec<Route>, Problems> {
-    let mut routes = Routes::default();
+    let mut routes = Routes::new(DEFAULT_SIZE, Trust::default(), Vec::new());
     for text in urls {
-        routes.every(text.as_ref().to_owned().into(), DEFAULT_SIZE);
+        routes.every(text.as_ref().to_owned().into());
     }
     routes.finish(Vec::new())
 }
 
 /// Routes while they are read, and what is wrong with them.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Routes {
+    /// For those that say nothing else.
+    chunk_size: usize,
+    trust: Trust,
     /// Each with its own name, if it was given one, and where it stands.
     routes: Vec<(Route, Option<At<String>>, Option<Place>)>,
     problems: Vec<Problem>,
@@ -59,17 +66,26 @@ pub(super) struct Routes {
 }
 
 impl Routes {
+    /// None yet, and what is wrong elsewhere.
+    pub(super) fn new(chunk_size: usize, trust: Trust, problems: Vec<Problem>) -> Self {
+        Routes { chunk_size, trust, routes: Vec::new(), problems, read: 0 }
+    }
+
+    fn route(&self, url: Template) -> Route {
+        Route { chunk_size: self.chunk_size, trust: self.trust.clone(), ..Route::new(String::new(), url) }
+    }
+
     /// One more that every stream goes to.
-    pub(super) fn every(&mut self, url: Secret, chunk_size: usize) {
+    pub(super) fn every(&mut self, url: Secret) {
         self.read += 1;
         match Template::new(url, None) {
-            Ok(url) => self.routes.push((Route { chunk_size, ..Route::new(String::new(), url) }, None, None)),
+            Ok(url) => self.routes.push((self.route(url), None, None)),
             Err(error) => self.problem(None, format!("destination {} is not a URL to relay to: {error}", self.read)),
         }
     }
 
     /// One more, as it stands in the file.
-    pub(super) async fn read(&mut self, given: At<settings::Destination>, chunk_size: usize) {
+    pub(super) async fn read(&mut self, given: At<settings::Destination>) {
         self.read += 1;
         let At { value: given, place } = given;
         let key = match key(&given).await {
@@ -79,11 +95,15 @@ impl Routes {
         if let Err(error) = Template::new(given.url.value.0.clone(), None) {
             return self.problem(given.url.place.or(place), format!("the url is not one to relay to: {error}"));
         }
-        let url = match Template::new(given.url.value.0, key) {
+        let url = match Template::new(given.url.value.0.clone(), key) {
             Ok(url) => url,
             Err(error) => {
                 return self.problem(given.stream_key.and_then(|key| key.place).or(place), format!("the key: {error}"));
             }
+        };
+        let trust = match trust(&given, &url).await {
+            Ok(trust) => trust.unwrap_or_else(|| self.trust.clone()),
+            Err(problem) => return self.problems.push(problem),
         };
         for source in given.source_streams.iter().flatten() {
             let (has, wants) = (source.value.0.wildcards(), url.captures());
@@ -95,9 +115,10 @@ impl Routes {
         let streams = given.source_streams.map(|sources| sources.into_iter().map(|source| source.value.0).collect());
         let route = Route {
             streams: streams.unwrap_or_else(|| vec![Pattern::all()]),
-            chunk_size: given.chunk_size.map_or(chunk_size, |size| size.0),
+            trust,
+            chunk_size: given.chunk_size.map_or(self.chunk_size, |size| size.0),
             enabled: given.enabled.unwrap_or(true),
-            ..Route::new(String::new(), url)
+            ..self.route(url)
         };
         if let Some(name) = given.name.as_ref().filter(|name| !is_name(&name.value)) {
             self.problem(name.place, NAME);
@@ -174,6 +195,18 @@ async fn key(given: &settings::Destination) -> Result<Option<Secret>, (Option<Pl
     }
 }
 
+/// Whom it is to trust, if that is said. What is said and has no effect is a mistake: somebody relies on it.
+async fn trust(given: &settings::Destination, url: &Template) -> Result<Option<Trust>, Problem> {
+    let place = given.ca_file.as_ref().map(|file| file.place).or(given.tls_pin.as_ref().map(|pin| pin.place)).flatten();
+    match (&given.ca_file, &given.tls_pin) {
+        (None, None) => Ok(None),
+        _ if !url.tls() => Err(Problem::at(place, "ca_file and tls_pin are for rtmps:// only")),
+        (Some(file), None) => tls::authorities(file, Trust::only).await.map(Some),
+        (None, Some(pin)) => Ok(Some(Trust::pinned(pin.value.0))),
+        (Some(_), Some(_)) => Err(Problem::at(place, "only one of ca_file and tls_pin can be given")),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -191,7 +224,7 @@ mod tests {
         let error = |urls: &[&str]| destinations(urls).expect_err("a bad URL").to_string();
         assert_eq!(
             error(&["rtmp://a/b/c", "CANARY"]),
-            "destination 2 is not a URL to relay to: it does not begin with rtmp://"
+            "destination 2 is not a URL to relay to: it does not begin with rtmp:// or rtmps://"
         );
         assert_eq!(
             error(&["rtmp://a/b/c", "rtmp://a/b/d", "rtmp://a/b/c"]),

@@ -8,7 +8,7 @@ use serde::{Deserialize, Deserializer};
 
 use super::access::{Access, StreamAccess};
 use super::problem::At;
-use super::value::{ChunkSize, Hidden, Listen, SegmentSize, SegmentTime, Source, Time};
+use super::value::{ChunkSize, Hidden, Listen, Pin, SegmentSize, SegmentTime, Source, Time};
 
 /// What a relay is told, as far as it is told.
 #[derive(Debug, Clone, Default, PartialEq, Args, Deserialize, JsonSchema)]
@@ -19,6 +19,22 @@ pub struct Settings {
     #[arg(long, value_name = "ADDRESS", env = "RTMP_RELAY_LISTEN", hide_env = true)]
     #[serde(deserialize_with = "given")]
     pub listen: Option<Listen>,
+    /// Where to listen for encoders and players that speak RTMPS
+    #[arg(long, value_name = "ADDRESS", env = "RTMP_RELAY_TLS_LISTEN", hide_env = true)]
+    #[serde(deserialize_with = "given")]
+    pub tls_listen: Option<Listen>,
+    /// The certificate they are shown, with those that vouch for it behind it (PEM); it is read again when it changes
+    #[arg(long, value_name = "FILE", env = "RTMP_RELAY_TLS_CERT", hide_env = true)]
+    #[serde(deserialize_with = "given")]
+    pub tls_cert: Option<At<PathBuf>>,
+    /// The certificate's private key (PEM, without a password)
+    #[arg(long, value_name = "FILE", env = "RTMP_RELAY_TLS_KEY", hide_env = true)]
+    #[serde(deserialize_with = "given")]
+    pub tls_key: Option<At<PathBuf>>,
+    /// Certificate authorities to trust besides this machine's own, for destinations at rtmps:// (PEM)
+    #[arg(long, value_name = "FILE", env = "RTMP_RELAY_CA_FILE", hide_env = true)]
+    #[serde(deserialize_with = "given")]
+    pub ca_file: Option<At<PathBuf>>,
     /// Server to relay to; may be given many times. A URL that ends with the application gets the stream's name appended,
     /// and {app} and {stream} may stand anywhere in it
     #[arg(long, value_name = "URL", env = "RTMP_RELAY_RELAY_TO", hide_env = true, value_delimiter = ' ')]
@@ -79,7 +95,7 @@ pub struct Destination {
     /// What it is called in logs and status [default: the host's name, numbered where several share it]
     #[serde(default, deserialize_with = "given")]
     pub name: Option<At<String>>,
-    /// Where it is, as in rtmp://host/app. It may hold the key as its last part, or have it in one of the three keys below.
+    /// Where it is, as in rtmp://host/app or rtmps://host/app. It may hold the key as its last part, or have it in one of the three keys below.
     /// {app} and {stream} stand for the source's, {1}, {2} … for what the wildcards of source_streams have found
     pub url: At<Hidden>,
     /// The stream key; ${NAME} is an environment variable
@@ -91,6 +107,13 @@ pub struct Destination {
     /// A shell command that prints the stream key
     #[serde(default, deserialize_with = "given")]
     pub stream_key_command: Option<At<Hidden>>,
+    /// The certificate authorities it may have its certificate from, and no others (PEM) [default: this machine's]
+    #[serde(default, deserialize_with = "given")]
+    pub ca_file: Option<At<PathBuf>>,
+    /// The SHA-256 fingerprint of its certificate, in hexadecimal or base64. It takes the place of the authorities, for
+    /// certificates that nobody vouches for: this one is trusted, whatever name and days are in it
+    #[serde(default, deserialize_with = "given")]
+    pub tls_pin: Option<At<Pin>>,
     /// Which streams go there, as app/name; * stands for any part of it, ** for any parts [default: all]
     #[serde(default, deserialize_with = "given")]
     pub source_streams: Option<Vec<At<Source>>>,
@@ -132,6 +155,10 @@ impl Settings {
     pub fn over(self, others: Settings) -> Settings {
         Settings {
             listen: self.listen.or(others.listen),
+            tls_listen: self.tls_listen.or(others.tls_listen),
+            tls_cert: self.tls_cert.or(others.tls_cert),
+            tls_key: self.tls_key.or(others.tls_key),
+            ca_file: self.ca_file.or(others.ca_file),
             relay_to: [others.relay_to, self.relay_to].concat(),
             destinations: [others.destinations, self.destinations].concat(),
             record_all: self.record_all.or(others.record_all),
@@ -148,9 +175,11 @@ impl Settings {
         }
     }
 
-    /// Files that hold stream keys.
-    pub(super) fn key_files(&self) -> Vec<PathBuf> {
-        self.destinations.iter().filter_map(|given| Some(given.value.stream_key_file.as_ref()?.value.clone())).collect()
+    /// Files that hold stream keys and certificates.
+    pub(super) fn files(&self) -> Vec<PathBuf> {
+        let own = [&self.tls_cert, &self.tls_key, &self.ca_file];
+        let theirs = self.destinations.iter().flat_map(|given| [&given.value.stream_key_file, &given.value.ca_file]);
+        own.into_iter().chain(theirs).flatten().map(|at| at.value.clone()).collect()
     }
 
     /// Paths in a file are meant from the folder it is in.
@@ -160,8 +189,11 @@ impl Settings {
         self.access.based_in(folder);
         self.stream_access.iter_mut().for_each(|some| some.value.access.based_in(folder));
         self.recordings.iter_mut().for_each(|at| from(&mut at.value.dir));
-        for destination in &mut self.destinations {
-            destination.value.stream_key_file.iter_mut().for_each(|at| from(&mut at.value));
+        for file in [&mut self.tls_cert, &mut self.tls_key, &mut self.ca_file] {
+            file.iter_mut().for_each(|at| from(&mut at.value));
+        }
+        for At { value, .. } in &mut self.destinations {
+            value.stream_key_file.iter_mut().chain(&mut value.ca_file).for_each(|at| from(&mut at.value));
         }
         self
     }

@@ -11,6 +11,7 @@ use serde::Deserialize;
 
 use crate::gate::addresses;
 use crate::limits::{CHUNK_SIZES, SEGMENT_BYTES, SEGMENT_TIME};
+use crate::net::tls::fingerprint::{self, Fingerprint};
 use crate::rtmp::Secret;
 use crate::stream::{Pattern, pattern};
 
@@ -83,6 +84,12 @@ pub struct ChunkSize(pub usize);
 #[serde(try_from = "String")]
 #[schemars(with = "String", extend("examples" = ["192.0.2.0/24", "2001:db8::1"]))]
 pub struct Network(pub IpNet);
+
+/// A certificate's fingerprint, as `openssl x509 -fingerprint -sha256` prints it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(try_from = "String")]
+#[schemars(with = "String")]
+pub struct Pin(pub Fingerprint);
 
 /// An address to listen on; `:1935` is every address of this machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
@@ -188,6 +195,14 @@ impl TryFrom<String> for Source {
 
     fn try_from(text: String) -> Result<Self, pattern::Error> {
         text.parse().map(Source)
+    }
+}
+
+impl TryFrom<String> for Pin {
+    type Error = fingerprint::Malformed;
+
+    fn try_from(text: String) -> Result<Self, fingerprint::Malformed> {
+        text.parse().map(Pin)
     }
 }
 

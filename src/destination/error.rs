@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::State;
 use crate::causes;
 use crate::limits::STALL;
-use crate::net::connection;
+use crate::net::{connection, tls};
 use crate::rtmp::Secret;
 use crate::rtmp::command::{self, code};
 use crate::rtmp::login;
@@ -23,6 +23,9 @@ pub enum Error {
     /// Nobody answers there.
     #[error("cannot connect")]
     Connect(#[source] io::Error),
+    /// No TLS with it.
+    #[error(transparent)]
+    Tls(#[from] tls::Error),
     /// The connection ended.
     #[error(transparent)]
     Connection(#[from] connection::Error),
@@ -58,6 +61,8 @@ pub enum Class {
     Kicked,
     /// An old session is still open there, or somebody else's.
     AlreadyLive,
+    /// Its certificate does not prove who it is, or it speaks no TLS that we do.
+    Tls,
     /// No to `connect`.
     Refused,
     /// No to our user name and password, or to our having none.
@@ -74,6 +79,8 @@ impl Error {
         match self {
             Error::Lookup(_) | Error::Connect(_) | Error::Stalled | Error::Panicked => Class::Network,
             Error::Reconnect(_) | Error::Internal => Class::Network,
+            Error::Tls(error) if error.is_network() => Class::Network,
+            Error::Tls(_) => Class::Tls,
             // Most platforms say no to a key by closing, without a word.
             Error::Connection(
                 connection::Error::Closed { phase: Phase::Request }
@@ -96,6 +103,9 @@ impl Error {
         {
             status.code.clear();
         }
+        if let Error::Tls(error) = self {
+            error.forget(key.expose());
+        }
     }
 
     /// Whether our `connect` was answered with no, or with the end of the connection. Silence has other causes.
@@ -111,11 +121,14 @@ impl Error {
     /// The error and its causes in one line. Of a server's own words only the code is among them: descriptions repeat keys.
     pub fn explain(&self) -> String {
         let text = causes::in_one_line(self);
+        if let Error::Tls(error) = self {
+            return error.advice().map_or(text.clone(), |advice| format!("{text} ({advice})"));
+        }
         match self.class() {
             Class::KeyRejected => format!("{text} (usually a wrong or expired stream key)"),
             Class::AlreadyLive => format!("{text} (the key is in use: an old session, or another encoder)"),
             Class::Loop => format!("{text} (the stream would go in a circle)"),
-            Class::Network | Class::Kicked | Class::Refused | Class::LoginRejected => text,
+            Class::Network | Class::Kicked | Class::Tls | Class::Refused | Class::LoginRejected => text,
         }
     }
 }
@@ -126,7 +139,7 @@ impl Class {
         Duration::from_secs(match self {
             Class::Network | Class::Kicked => 5,
             Class::AlreadyLive => 30,
-            Class::Refused | Class::LoginRejected | Class::KeyRejected | Class::Loop => 60,
+            Class::Tls | Class::Refused | Class::LoginRejected | Class::KeyRejected | Class::Loop => 60,
         })
     }
 
@@ -134,7 +147,7 @@ impl Class {
     pub fn state(self) -> State {
         match self {
             Class::Network | Class::Kicked | Class::AlreadyLive => State::BackingOff,
-            Class::Refused | Class::LoginRejected | Class::KeyRejected => State::Rejected,
+            Class::Tls | Class::Refused | Class::LoginRejected | Class::KeyRejected => State::Rejected,
             Class::Loop => State::Blocked,
         }
     }
@@ -146,6 +159,7 @@ impl fmt::Display for Class {
             Class::Network => "network",
             Class::Kicked => "kicked",
             Class::AlreadyLive => "already_live",
+            Class::Tls => "tls",
             Class::Refused => "refused",
             Class::LoginRejected => "login_rejected",
             Class::KeyRejected => "key_rejected",

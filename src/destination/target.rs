@@ -61,6 +61,11 @@ impl Template {
         (&self.example.host, self.example.port)
     }
 
+    /// Whether it is behind TLS.
+    pub fn tls(&self) -> bool {
+        self.example.tls
+    }
+
     /// The highest number between braces, or 0: as many wildcards its patterns have to have.
     pub fn captures(&self) -> usize {
         let texts = [Some(&self.url), self.key.as_ref()];

@@ -13,6 +13,7 @@ use crate::causes;
 use crate::gate::addresses::origin;
 use crate::limits::{CONNECTIONS, CONNECTIONS_PER_ADDRESS, LOG_LINES, LOG_LINES_PER};
 use crate::net::connection::Error;
+use crate::net::tls;
 use crate::rtmp;
 
 /// How many may be connected to us at once.
@@ -43,6 +44,8 @@ pub enum Ending {
     Protocol,
     /// It speaks something else: TLS, HTTP, encrypted RTMP.
     Unsupported,
+    /// There was no TLS with it: it speaks something else, or does not trust our certificate.
+    Tls,
     /// It took too long.
     TimedOut,
     /// It did not read our replies, or asked for more of them than it read.
@@ -189,7 +192,10 @@ impl Ending {
             Error::Lost { .. } => Ending::Lost,
             Error::Protocol { source: rtmp::Error::Unsupported(_), .. } => Ending::Unsupported,
             Error::Protocol { .. } => Ending::Protocol,
-            Error::TimedOut { .. } => Ending::TimedOut,
+            Error::TimedOut { .. } | Error::Tls(tls::Error::TimedOut) => Ending::TimedOut,
+            Error::Tls(tls::Error::Closed) => Ending::Closed,
+            Error::Tls(tls::Error::Lost(_)) => Ending::Lost,
+            Error::Tls(_) => Ending::Tls,
             Error::Deaf { .. } => Ending::Deaf,
         }
     }
@@ -202,6 +208,7 @@ impl Ending {
             Ending::Lost => "lost",
             Ending::Protocol => "protocol",
             Ending::Unsupported => "unsupported",
+            Ending::Tls => "tls",
             Ending::TimedOut => "timed_out",
             Ending::Deaf => "deaf",
             Ending::TooMany => "too_many",

@@ -23,7 +23,7 @@ use tokio::task::coop::unconstrained;
 use tokio::time::timeout;
 use tokio_util::io::poll_read_buf;
 
-use super::Stream;
+use super::{Stream, tls};
 use crate::limits::{FILL_BYTES, GOODBYE, READ_BYTES, READ_BYTES_MAX, REPLY_BYTES};
 use crate::rtmp;
 use crate::rtmp::session::{Output, Phase, Session};
@@ -95,6 +95,9 @@ pub enum Error {
         /// How far it had come.
         phase: Phase,
     },
+    /// There was no TLS with the peer, where there had to be.
+    #[error(transparent)]
+    Tls(#[from] tls::Error),
     /// The peer does not read our replies, or asks for more of them than it reads.
     #[error("it asks faster than it reads {phase}")]
     Deaf {

@@ -1,4 +1,4 @@
-//! RTMP URLs: `rtmp://[user:password@]host[:port]/app[/instance…]/name[?query]`, where the name is often a stream key.
+//! RTMP URLs: `rtmp[s]://[user:password@]host[:port]/app[/instance…]/name[?query]`, where the name is often a stream key.
 //!
 //! Application and name are taken from the text as it stands: keys hold `#`, `?`, `/` and `%`, and a general URL parser
 //! would lose or rewrite them.
@@ -11,6 +11,9 @@ use super::login::Credentials;
 /// The port of `rtmp:`.
 pub const PORT: u16 = 1935;
 
+/// The port of `rtmps:`.
+pub const TLS_PORT: u16 = 443;
+
 /// The longest host name that there is (RFC 1035 §2.3.4). Servers send us to others, and what they say is not trusted.
 const HOST_BYTES: usize = 253;
 
@@ -21,6 +24,8 @@ pub struct Url {
     pub host: String,
     /// TCP port.
     pub port: u16,
+    /// Whether it is RTMP in TLS.
+    pub tls: bool,
     /// Who we are there, if it asks.
     pub credentials: Option<Credentials>,
     /// `scheme://host[:port]` as written, for `tcUrl`: servers route on the host name in it.
@@ -35,9 +40,9 @@ pub struct Url {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[allow(missing_docs)]
 pub enum Error {
-    #[error("it does not begin with rtmp://")]
+    #[error("it does not begin with rtmp:// or rtmps://")]
     NoScheme,
-    #[error("{0}:// is not supported, only rtmp://")]
+    #[error("{0}:// is not supported, only rtmp:// and rtmps://")]
     Scheme(&'static str),
     #[error("what stands before the @ should be user:password")]
     UserInfo,
@@ -62,25 +67,27 @@ impl Url {
             return Err(Error::Blank);
         }
         let (scheme, rest) = text.split_once("://").ok_or(Error::NoScheme)?;
-        match scheme.to_ascii_lowercase().as_str() {
-            "rtmp" => {}
-            "rtmps" => return Err(Error::Scheme("rtmps")),
+        let tls = match scheme.to_ascii_lowercase().as_str() {
+            "rtmp" => false,
+            "rtmps" => true,
             "rtmpt" => return Err(Error::Scheme("rtmpt")),
             "rtmpe" => return Err(Error::Scheme("rtmpe")),
             _ => return Err(Error::NoScheme),
-        }
+        };
         let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
         let (credentials, authority) = split_credentials(authority)?;
         let (host, port) = split_authority(authority)?;
+        let scheme = if tls { "rtmps" } else { "rtmp" };
         let (app, name) = split_path(path);
         if app.is_empty() {
             return Err(Error::NoApp);
         }
         Ok(Url {
             host: host.to_ascii_lowercase(),
-            port,
+            port: port.unwrap_or(if tls { TLS_PORT } else { PORT }),
+            tls,
             credentials,
-            authority: format!("rtmp://{authority}"),
+            authority: format!("{scheme}://{authority}"),
             app: app.to_owned().into(),
             name: name.map(|n| n.to_owned().into()),
         })
@@ -90,15 +97,15 @@ impl Url {
     /// application, `//host/app` keeps the scheme, `/app` the server too, and nothing at all everything. The stream keeps its name,
     /// which is mostly a key: from a server behind TLS it goes to none without.
     pub fn moved(&self, tc_url: &str) -> Result<Url, Error> {
-        let scheme = self.authority.split("://").next().unwrap_or_default();
+        let scheme = if self.tls { "rtmps" } else { "rtmp" };
         let absolute = match tc_url {
             "" => return Ok(self.clone()),
             rest if rest.starts_with("//") => format!("{scheme}:{rest}"),
             app if app.starts_with('/') => format!("{}{app}", self.authority),
             absolute => absolute.to_owned(),
         };
-        let secure = |scheme: &str| scheme.eq_ignore_ascii_case("rtmps");
-        if secure(scheme) && !absolute.split_once("://").is_some_and(|(scheme, _)| secure(scheme)) {
+        let secure = |text: &str| text.split_once("://").is_some_and(|(s, _)| s.eq_ignore_ascii_case("rtmps"));
+        if self.tls && !secure(&absolute) {
             return Err(Error::Downgrade);
         }
         let url = match Url::parse(&absolute) {
@@ -115,7 +122,15 @@ impl Url {
             Some(name) => format!("{}/{}", url.app.expose(), name.expose()).into(),
             None => url.app,
         };
-        Ok(Url { host: url.host, port: url.port, authority: url.authority, app, credentials, ..self.clone() })
+        Ok(Url {
+            host: url.host,
+            port: url.port,
+            tls: url.tls,
+            authority: url.authority,
+            app,
+            credentials,
+            ..self.clone()
+        })
     }
 
     /// The `tcUrl` of `connect` (§7.2.1.1).
@@ -165,7 +180,7 @@ fn percent_decoded(text: &str) -> String {
     String::from_utf8(bytes).unwrap_or_else(|_| text.to_owned())
 }
 
-fn split_authority(authority: &str) -> Result<(&str, u16), Error> {
+fn split_authority(authority: &str) -> Result<(&str, Option<u16>), Error> {
     let (host, port) = if let Some(rest) = authority.strip_prefix('[') {
         let (host, rest) = rest.split_once(']').ok_or(Error::NoHost)?;
         (host, rest.strip_prefix(':'))
@@ -181,10 +196,7 @@ fn split_authority(authority: &str) -> Result<(&str, u16), Error> {
     if host.len() > HOST_BYTES {
         return Err(Error::LongHost);
     }
-    let port = match port {
-        None => PORT,
-        Some(text) => text.parse().ok().filter(|p| *p > 0).ok_or(Error::Port)?,
-    };
+    let port = port.map(|text| text.parse().ok().filter(|p| *p > 0).ok_or(Error::Port)).transpose()?;
     Ok((host, port))
 }
 
@@ -265,6 +277,8 @@ mod tests {
             ("rtmp://Example.COM/app/k", "example.com", 1935, "rtmp://Example.COM/app"),
             ("rtmp://127.0.0.1:1936/a/b/k", "127.0.0.1", 1936, "rtmp://127.0.0.1:1936/a/b"),
             ("rtmp://[::1]:19370/app", "::1", 19370, "rtmp://[::1]:19370/app"),
+            ("rtmps://h/app/k", "h", 443, "rtmps://h/app"),
+            ("RTMPS://h:1935/app/k", "h", 1935, "rtmps://h:1935/app"),
         ] {
             let url = Url::parse(text).expect(text);
             assert_eq!((url.host.as_str(), url.port, url.tc_url().as_str()), (host, port, tc_url));
@@ -276,7 +290,7 @@ mod tests {
         for (text, error) in [
             ("live/key", Error::NoScheme),
             ("http://h/live/key", Error::NoScheme),
-            ("rtmps://h/live/key", Error::Scheme("rtmps")),
+            ("rtmpt://h/live/key", Error::Scheme("rtmpt")),
             ("rtmp://user@h/live/key", Error::UserInfo),
             ("rtmp://:password@h/live/key", Error::UserInfo),
             ("rtmp://u:p@/live/key", Error::NoHost),
@@ -339,7 +353,8 @@ mod tests {
             ("//other/app", Ok("rtmp://other/app")),
             ("/app/x", Ok("rtmp://h:1936/app/x")),
             ("app", Err(Error::NoScheme)),
-            ("rtmps://other/app", Err(Error::Scheme("rtmps"))),
+            ("rtmps://other/app", Ok("rtmps://other/app")),
+            ("rtmpe://other/app", Err(Error::Scheme("rtmpe"))),
             ("http://other/app", Err(Error::NoScheme)),
             ("rtmp://u:p@other/app", Err(Error::UserInfo)),
             ("rtmp://other/a b", Err(Error::Blank)),
@@ -359,14 +374,15 @@ mod tests {
 
     #[test]
     fn a_key_that_went_through_tls_never_goes_without() {
-        let home = Url { authority: "rtmps://h".to_owned(), ..Url::parse("rtmp://h/live/KEY").expect("a URL") };
+        let home = Url::parse("RTMPS://h/live/KEY").expect("a URL");
         for tc_url in ["rtmp://h/live", "RTMP://other/live", "rtmp", "live", "rtmpt://h/live"] {
             assert_eq!(home.moved(tc_url), Err(Error::Downgrade), "{tc_url}");
         }
-        // These stay with TLS, which is another question.
-        for tc_url in ["rtmps://other/live", "//other/live", "/live"] {
-            assert_ne!(home.moved(tc_url), Err(Error::Downgrade), "{tc_url}");
+        for tc_url in ["rtmps://other/live", "//other/live", "/live", ""] {
+            assert!(home.moved(tc_url).is_ok_and(|to| to.tls && to.port == TLS_PORT), "{tc_url}");
         }
+        let without = Url::parse("rtmp://h/live/KEY").expect("a URL");
+        assert!(without.moved("rtmps://h/live").is_ok_and(|to| to.tls && to.port == TLS_PORT));
     }
 
     #[test]
