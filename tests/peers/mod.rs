@@ -16,6 +16,7 @@ use rtmp_relay::flv::Kind;
 use rtmp_relay::inbound::Visitors;
 use rtmp_relay::net::connection::{Error, NoSource};
 use rtmp_relay::net::tcp::Tcp;
+use rtmp_relay::net::tls::Wire;
 use rtmp_relay::net::{Connection, Filled, Source};
 use rtmp_relay::recorder::Rule;
 use rtmp_relay::relay::{Control, Relay};
@@ -37,6 +38,8 @@ pub const PATIENCE: Duration = Duration::from_secs(10);
 /// A relay on a free port of this machine. Dropped, it is killed.
 pub struct Server {
     pub address: SocketAddr,
+    /// For TLS, if it does that.
+    pub tls_address: Option<SocketAddr>,
     pub board: Board,
     pub visitors: Arc<Visitors>,
     pub control: Control,
@@ -62,11 +65,12 @@ impl Server {
     /// One that is configured like this.
     pub async fn with(config: Config) -> Server {
         let relay = Relay::bind(Tcp, config, fastrand::Rng::new()).await.unwrap();
-        let (address, board, stop) = (relay.address(), relay.board().clone(), CancellationToken::new());
-        let (visitors, control) = (relay.visitors().clone(), relay.control());
+        let (address, tls_address) = (relay.address(), relay.tls_address());
+        let (board, visitors, control) = (relay.board().clone(), relay.visitors().clone(), relay.control());
+        let stop = CancellationToken::new();
         let mut tasks = JoinSet::new();
         tasks.spawn(relay.run(stop.clone()));
-        Server { address, board, visitors, control, stop, tasks }
+        Server { address, tls_address, board, visitors, control, stop, tasks }
     }
 
     /// Ends it as SIGKILL would.
@@ -88,15 +92,30 @@ fn client(role: Role, url: &str) -> ClientSession {
     ClientSession::new(target, &handshake::random(7)).announcing(Announce::Reconnecting)
 }
 
+pub type Asking<M> = Connection<Wire<TcpStream>, ClientSession, M>;
+
 /// A connection that is about to ask `server` for `name`.
-pub async fn connect<M: Source>(role: Role, server: SocketAddr, name: &str) -> Connection<TcpStream, ClientSession, M> {
+pub async fn connect<M: Source>(role: Role, server: SocketAddr, name: &str) -> Asking<M> {
     let stream = TcpStream::connect(server).await.unwrap();
     stream.set_nodelay(true).unwrap();
+    through(Wire::Plain(stream), role, name)
+}
+
+/// The same, on a stream that is open already.
+pub fn through<M: Source>(stream: Wire<TcpStream>, role: Role, name: &str) -> Asking<M> {
+    let server = stream_peer(&stream);
     Connection::new(stream, client(role, &format!("rtmp://{server}/{name}")))
 }
 
+fn stream_peer(stream: &Wire<TcpStream>) -> SocketAddr {
+    match stream {
+        Wire::Plain(stream) => stream.peer_addr().unwrap(),
+        Wire::Tls(stream) => stream.get_ref().0.peer_addr().unwrap(),
+    }
+}
+
 /// The answer to a request: the message stream, or the code of a refusal.
-pub async fn answer<M: Source>(connection: &mut Connection<TcpStream, ClientSession, M>) -> Result<u32, String> {
+pub async fn answer<M: Source>(connection: &mut Asking<M>) -> Result<u32, String> {
     let answer = async {
         loop {
             while let Some(event) = connection.event().unwrap() {
@@ -114,14 +133,18 @@ pub async fn answer<M: Source>(connection: &mut Connection<TcpStream, ClientSess
 
 /// Publishes what it is given.
 pub struct Encoder {
-    pub connection: Connection<TcpStream, ClientSession, Hand>,
+    pub connection: Asking<Hand>,
     hand: Hand,
     stream: u32,
 }
 
 impl Encoder {
     pub async fn publish(server: SocketAddr, name: &str) -> Result<Encoder, String> {
-        let mut connection = connect(Role::Publish, server, name).await;
+        Encoder::on(connect(Role::Publish, server, name).await).await
+    }
+
+    /// On a connection that is about to ask.
+    pub async fn on(mut connection: Asking<Hand>) -> Result<Encoder, String> {
         let stream = answer(&mut connection).await?;
         let hand = Hand::default();
         connection.feed(hand.clone());
@@ -173,7 +196,7 @@ pub fn video(key: bool, number: usize) -> Vec<u8> {
 pub struct Player {
     /// Where the server has asked it to connect again.
     pub asked: Option<Url>,
-    connection: Connection<TcpStream, ClientSession, NoSource>,
+    connection: Asking<NoSource>,
 }
 
 impl Player {
@@ -182,7 +205,15 @@ impl Player {
     }
 
     pub async fn try_play(server: SocketAddr, name: &str) -> Result<Player, String> {
-        let mut connection = connect(Role::Play, server, name).await;
+        Player::try_on(connect(Role::Play, server, name).await).await
+    }
+
+    /// On a connection that is about to ask.
+    pub async fn on(connection: Asking<NoSource>) -> Player {
+        Player::try_on(connection).await.unwrap()
+    }
+
+    async fn try_on(mut connection: Asking<NoSource>) -> Result<Player, String> {
         answer(&mut connection).await?;
         Ok(Player { asked: None, connection })
     }
