@@ -136,8 +136,13 @@ impl World {
     }
 
     /// Adds a relay that sends every stream to these hosts, or URLs.
-    pub fn relay(mut self, name: &'static str, destinations: &[&str]) -> Self {
+    pub fn relay(self, name: &'static str, destinations: &[&str]) -> Self {
         let config = Config { gate: self.gate.clone(), ..configuration(destinations) };
+        self.relay_told(name, config)
+    }
+
+    /// Adds a relay that is told this.
+    pub fn relay_told(mut self, name: &'static str, config: Config) -> Self {
         let (board, stop) = (Shared::<Board>::default(), Shared::<CancellationToken>::default());
         let visitors = Shared::<Option<Arc<Visitors>>>::default();
         self.boards.insert(name, board.clone());
@@ -308,7 +313,7 @@ impl World {
         assert!(ear.as_ref().expect("it has started").send(Box::new(edit)).is_ok(), "it runs");
     }
 
-    /// A villain connects to a host, and does this.
+    /// A villain connects to a host, at `host:port` or where RTMP is, and does this.
     pub fn attack(&mut self, villain: &str, host: &str, deeds: Vec<Deed>) -> Shared<Encounter> {
         self.villains[villain].borrow_mut().attack(host, deeds)
     }

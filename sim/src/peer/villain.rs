@@ -139,7 +139,9 @@ impl Villain {
                 let word = self.orders.borrow().word.clone();
                 meetings.spawn_local(async move {
                     let network = Turmoil::default();
-                    let found = network.lookup(&host, 1935).await.ok().and_then(|found| found.first().copied());
+                    let (host, port) = host.split_once(':').unwrap_or((&host, "1935"));
+                    let port = port.parse().expect("a port");
+                    let found = network.lookup(host, port).await.ok().and_then(|found| found.first().copied());
                     let stream = match found {
                         Some(address) => network.connect(address).await.ok(),
                         None => None,
