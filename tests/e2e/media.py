@@ -32,9 +32,9 @@ def encode(path, seconds=SECONDS):
 class Publisher(Program):
     """ffmpeg, sending the file as it is in real time."""
 
-    def __init__(self, folder, path, url):
+    def __init__(self, folder, path, url, options=()):
         super().__init__("publisher", ["ffmpeg", "-hide_banner", "-loglevel", "warning", "-progress", "pipe:1", "-stats_period", "0.1",
-                                       "-re", "-i", path, "-c", "copy", "-f", "flv", url], folder)
+                                       "-re", "-i", path, "-c", "copy", "-f", "flv", *options, url], folder)
 
     def position(self):
         """Seconds of the file sent so far."""
@@ -73,8 +73,8 @@ def read(path):
 class Player(Program):
     """ffprobe as a player; it ends by itself when the server ends the stream."""
 
-    def __init__(self, name, folder, url):
-        super().__init__(name, [*PROBE, "-v", "debug", "-rtmp_live", "live", url], folder)
+    def __init__(self, name, folder, url, options=()):
+        super().__init__(name, [*PROBE, "-v", "debug", "-rtmp_live", "live", *options, url], folder)
 
     def joins(self, limit):
         """Waits until the player has asked for the stream."""

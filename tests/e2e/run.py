@@ -14,6 +14,7 @@ import time
 import traceback
 
 import media
+from authority import Authority
 from ffplay import Ffplay
 from obs import Obs
 from program import Failed, Program, attempt
@@ -101,6 +102,20 @@ def one_of_five_killed(folder, pattern):
     return [attempt(others_lost_nothing), attempt(restarted_has_the_stream)]
 
 
+def identical_over_rtmps(folder, pattern):
+    """ffmpeg ═TLS═► server-1 ═TLS═► server-2 ═TLS═► ffprobe, each of them verifying the one it connects to."""
+    authority = Authority(folder)
+    server2 = Server("server-2", folder, authority=authority)
+    server1 = Server("server-1", folder, [server2], authority=authority)
+    player = media.Player("player", folder, f"{server2.tls_app}/x", authority.trusted)
+    player.joins(20)
+    publisher = media.Publisher(folder, pattern, f"{server1.tls_app}/x", authority.trusted)
+    publisher.ends(media.SECONDS + 30)
+    figures = all_identical(media.read(pattern), [player])
+    stop(server1, server2)
+    return [figures]
+
+
 def fan_out(folder, pattern):
     """Starts ffmpeg → server-1 → five servers, with a player already waiting at each of the five."""
     destinations = [Server(f"server-{n}", folder) for n in range(2, 7)]
@@ -129,6 +144,7 @@ def stop(*servers):
 CASES = [
     (obs_to_ffplay, ["obs-to-ffplay"], ["obs", "Xvfb", "ffplay", "ffmpeg"]),
     (identical_at_five, ["identical-at-five"], ["ffmpeg", "ffprobe"]),
+    (identical_over_rtmps, ["identical-over-rtmps"], ["ffmpeg", "ffprobe", "openssl"]),
     (one_of_five_killed, ["one-killed", "one-restarted"], ["ffmpeg", "ffprobe"]),
 ]
 

@@ -14,14 +14,17 @@ STOPPED = r'publishing stopped\b.*\bstream="?{stream}\b'
 
 
 class Server(Program):
-    """`rtmp-relay serve` on a port of its own."""
+    """`rtmp-relay serve` on a port of its own; with an authority, on one for TLS too, where others relay to."""
 
     binary = BINARY
 
-    def __init__(self, name, folder, relay_to=(), port=None):
-        self.port = port or free_port()
-        destinations = [word for server in relay_to for word in ("--relay-to", server.app)]
-        super().__init__(name, [self.binary, "serve", "--listen", f"127.0.0.1:{self.port}", *destinations,
+    def __init__(self, name, folder, relay_to=(), port=None, authority=None):
+        self.port, self.tls_port = port or free_port(), authority and free_port()
+        words = [word for server in relay_to for word in ("--relay-to", server.tls_app if server.tls_port else server.app)]
+        if authority:
+            words += ["--tls-listen", f"127.0.0.1:{self.tls_port}", "--tls-cert", authority.certificate,
+                      "--tls-key", authority.key, "--ca-file", authority.ca]
+        super().__init__(name, [self.binary, "serve", "--listen", f"127.0.0.1:{self.port}", *words,
                                 "--log-level", "info"], folder)
         self.awaits("listening port", self.listens, 10)
         self.listening_at = time.monotonic()
@@ -31,11 +34,17 @@ class Server(Program):
         """The URL without a stream's name."""
         return f"rtmp://127.0.0.1:{self.port}/live"
 
+    @property
+    def tls_app(self):
+        """The same for RTMPS."""
+        return f"rtmps://127.0.0.1:{self.tls_port}/live"
+
     def listens(self):
-        """Whether the port is open; asked of the kernel, since a trial connection would be one more client."""
-        address = f"0100007F:{self.port:04X}"
+        """Whether its ports are open; asked of the kernel, since a trial connection would be one more client."""
+        wanted = {f"0100007F:{port:04X}" for port in (self.port, self.tls_port) if port}
         with open("/proc/net/tcp") as table:
-            return any(row.split()[1] == address and row.split()[3] == "0A" for row in table)
+            rows = [row.split() for row in table]
+        return wanted <= {row[1] for row in rows if row[3] == "0A"}
 
     def publishing(self, key, limit):
         """Waits until somebody publishes live/KEY here."""
