@@ -388,6 +388,15 @@ async fn rtmp_without_tls_at_the_entrance_of_tls_is_ended_and_counted() {
 }
 
 #[tokio::test]
+async fn who_closes_without_a_goodbye_of_tls_has_closed() {
+    let ours = Authority::new("ours");
+    let server = Server::told(with_tls(&ours.vouches_for(&["localhost"]), Config::default())).await;
+    drop(secure(&server, &only(&ours)).await);
+    until("it has left", || server.visitors.endings().values().sum::<u64>() == 1).await;
+    assert_eq!(server.visitors.endings().into_iter().collect::<Vec<_>>(), [(Ending::Closed, 1)]);
+}
+
+#[tokio::test]
 async fn who_comes_in_through_tls_counts_as_a_visitor_before_the_handshake() {
     let ours = Authority::new("ours");
     let visitors = visitors::Limits { all: 1, per_address: 1 };

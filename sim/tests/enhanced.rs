@@ -143,7 +143,7 @@ fn a_client_that_is_sent_elsewhere_before_it_has_begun_begins_there() {
 
 #[test]
 fn a_server_that_sends_its_client_to_nowhere_keeps_it() {
-    for to in ["nonsense", "http://new/live", "rtmps://new/live"] {
+    for to in ["nonsense", "http://new/live", "rtmpt://new/live"] {
         let mut world = moving(to);
         world.run(secs(12));
         assert_eq!((world.sessions("old").len(), world.sessions("new").len()), (1, 0), "{to}");
@@ -153,11 +153,13 @@ fn a_server_that_sends_its_client_to_nowhere_keeps_it() {
 
 #[test]
 fn from_a_new_server_that_is_not_there_it_comes_back() {
-    let mut world = moving("rtmp://new:1/live");
-    world.run(secs(12));
-    assert_eq!((world.sessions("old").len(), world.sessions("new").len()), (2, 0));
-    laws::misses_nothing(&world.sent("obs"), &world.sessions("old")[1].tape);
-    assert_eq!(world.status("relay", "old").attempts, 3);
+    for to in ["rtmp://new:1/live", "rtmps://new/live"] {
+        let mut world = moving(to);
+        world.run(secs(12));
+        assert_eq!((world.sessions("old").len(), world.sessions("new").len()), (2, 0), "{to}");
+        laws::misses_nothing(&world.sent("obs"), &world.sessions("old")[1].tape);
+        assert_eq!(world.status("relay", "old").attempts, 3, "{to}");
+    }
 }
 
 #[test]
