@@ -20,7 +20,7 @@
 //! |---|---|
 //! | [`rtmp`], [`flv`] | the protocol and the payloads, without sockets, clocks or tasks |
 //! | [`stream`] | log, cursor, preamble, publication, directory |
-//! | [`net`] | the doors: listeners, streams, connections |
+//! | [`net`] | the doors: listeners, streams, TLS around them, connections |
 //! | [`feed`] | a cursor in the chunks of one session |
 //! | [`gate`] | who may publish and play |
 //! | [`inbound`], [`ingest`], [`player`] | connections made to us |

@@ -2,11 +2,13 @@
 
 #![allow(missing_docs, clippy::unwrap_used)]
 
-use std::io::{BufRead, BufReader, Lines};
+use std::io::{self, BufRead, BufReader, Lines};
 use std::net::SocketAddr;
 use std::path::Path;
+use std::pin::Pin;
 use std::process::{Child, ChildStderr, ChildStdout, Command, Stdio};
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use rcgen::{BasicConstraints, ExtendedKeyUsagePurpose, IsCa, date_time_ymd};
@@ -16,16 +18,21 @@ use rtmp_relay::destination::{Class, Error as Failed, State, Template};
 use rtmp_relay::flv::Kind;
 use rtmp_relay::inbound::{Ending, visitors};
 use rtmp_relay::net::tcp::Tcp;
-use rtmp_relay::net::tls::{Error, Identity, Trust, Wire, identity};
+use rtmp_relay::net::tls::{Entrance, Error, Identity, Trust, Wire, identity};
+use rtmp_relay::net::{Connection, Stream};
+use rtmp_relay::rtmp::ServerSession;
 use rtmp_relay::rtmp::server::Role;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
-use tokio_rustls::TlsAcceptor;
+use tokio::time::timeout;
 use tokio_rustls::rustls::crypto::ring;
+use tokio_rustls::rustls::pki_types::CertificateDer;
+use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::server::ResolvesServerCertUsingSni;
 use tokio_rustls::rustls::sign::CertifiedKey;
 use tokio_rustls::rustls::version::{TLS12, TLS13};
-use tokio_rustls::rustls::{ServerConfig, SupportedProtocolVersion};
+use tokio_rustls::rustls::{ClientConfig, RootCertStore, ServerConfig, SupportedProtocolVersion};
+use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 #[path = "support/certificates.rs"]
 #[allow(dead_code)]
@@ -33,7 +40,7 @@ mod certificates;
 mod peers;
 
 use certificates::{Authority, Card, params, self_signed};
-use peers::{Encoder, Player, Server, through, until, video};
+use peers::{Encoder, Hand, PATIENCE, Player, Server, through, until, video};
 
 const ANYWHERE: &str = "127.0.0.1:0";
 const PROGRAM: &str = env!("CARGO_BIN_EXE_rtmp-relay");
@@ -337,6 +344,61 @@ async fn packets_are_identical_over_rtmps_in_and_out() {
     }
 }
 
+/// A stream that takes little.
+struct Pipe(DuplexStream);
+
+impl Stream for Pipe {}
+
+impl AsyncRead for Pipe {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for Pipe {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.0).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_shutdown(cx)
+    }
+}
+
+/// rustls takes more than the stream below it does, and has to be asked for the rest.
+#[tokio::test]
+async fn what_tls_holds_back_is_sent_before_a_connection_is_level() {
+    let ours = Authority::new("ours");
+    let card = ours.vouches_for(&["localhost"]);
+    let mut roots = RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_slice(ours.pem().as_bytes()).unwrap()).unwrap();
+    let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let (ours, theirs) = tokio::io::duplex(512);
+    let entrance = Entrance::new(&Tcp, card.identity()).unwrap();
+    let client = TlsConnector::from(Arc::new(config)).connect("localhost".try_into().unwrap(), theirs);
+    let (wire, client) = tokio::join!(entrance.accept(Pipe(ours)), client);
+    let (mut connection, mut client) = (Connection::new(wire.unwrap(), ServerSession::new([7; 1528])), client.unwrap());
+    let hand = Hand::default();
+    connection.feed(hand.clone());
+    for size in [20_000, 1, 40_000] {
+        hand.put(vec![5; size].into());
+        let mut got = vec![0; size];
+        tokio::select! {
+            received = connection.receive() => unreachable!("{received:?}"),
+            read = timeout(PATIENCE, client.read_exact(&mut got)) => assert_eq!(read.expect("all of it").unwrap(), size),
+        }
+        assert!(got.iter().all(|byte| *byte == 5) && connection.unsent() == 0);
+    }
+}
+
 #[tokio::test]
 async fn a_destination_that_is_not_trusted_is_sent_nothing_and_its_row_says_why() {
     let (ours, other) = (Authority::new("ours"), Authority::new("another"));
@@ -381,7 +443,7 @@ async fn rtmp_without_tls_at_the_entrance_of_tls_is_ended_and_counted() {
     let mut stream = TcpStream::connect(server.tls_address.unwrap()).await.unwrap();
     stream.write_all(&[3; 1537]).await.unwrap();
     // Its alert, or a reset where our bytes are unread.
-    let _ = tokio::time::timeout(peers::PATIENCE, stream.read_to_end(&mut Vec::new())).await.expect("it is closed");
+    let _ = timeout(PATIENCE, stream.read_to_end(&mut Vec::new())).await.expect("it is closed");
     until("it has left", || server.visitors.count() == 0).await;
     assert_eq!(server.visitors.endings().into_iter().collect::<Vec<_>>(), [(Ending::Tls, 1)]);
     assert_eq!(Ending::Tls.name(), "tls");

@@ -30,7 +30,8 @@ pub(super) async fn run(serve: Serve, files: u64, stop: CancellationToken) -> Re
     if let Some(address) = relay.tls_address() {
         println!("RTMPS on {address}");
     }
-    if open && !address.ip().is_loopback() {
+    let reached = [address].into_iter().chain(relay.tls_address()).filter(|address| !address.ip().is_loopback());
+    for address in reached.filter(|_| open) {
         warn!(
             "ANYONE who can reach {address} may publish here: set RTMP_RELAY_PUBLISH_KEY, or --allow-publish a network"
         );

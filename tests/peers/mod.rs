@@ -255,7 +255,7 @@ impl Player {
 pub struct Hand(Arc<Mutex<(VecDeque<Bytes>, Option<Waker>)>>);
 
 impl Hand {
-    fn put(&self, message: Bytes) {
+    pub fn put(&self, message: Bytes) {
         let waker = {
             let mut held = self.0.lock().unwrap();
             held.0.push_back(message);
