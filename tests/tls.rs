@@ -20,6 +20,7 @@ use rtmp_relay::inbound::{Ending, visitors};
 use rtmp_relay::net::tcp::Tcp;
 use rtmp_relay::net::tls::{Entrance, Error, Identity, Trust, Wire, identity};
 use rtmp_relay::net::{Connection, Stream};
+use rtmp_relay::relay::Unapplied;
 use rtmp_relay::rtmp::ServerSession;
 use rtmp_relay::rtmp::server::Role;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, ReadBuf};
@@ -495,6 +496,16 @@ async fn another_certificate_is_shown_to_who_comes_next_and_disturbs_nobody() {
     assert_eq!(player.rest().await.len(), 4);
     let same = server.control.apply(with_tls(&new, Config::default())).await.unwrap();
     assert!(!same.certificate);
+}
+
+#[tokio::test]
+async fn a_destination_that_is_the_relays_own_entrance_is_found() {
+    let ours = Authority::new("ours");
+    let card = ours.vouches_for(&["localhost"]);
+    let server = Server::told(with_tls(&card, Config::default())).await;
+    let destinations = vec![route(&server, &only(&ours))];
+    let refused = server.control.apply(with_tls(&card, Config { destinations, ..Config::default() })).await;
+    assert!(matches!(refused, Err(Unapplied::Circle(_))), "{refused:?}");
 }
 
 #[test]

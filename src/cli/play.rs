@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use tokio::fs::File;
 use tokio::io::{AsyncSeekExt, AsyncWrite, AsyncWriteExt, SeekFrom};
 use tokio::time::{Instant, timeout, timeout_at};
@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Play;
 use super::screen::Screen;
+use crate::destination;
 use crate::flv::{self, Kind, Role, file};
 use crate::limits::STEP;
 use crate::net::connection::{self, NoSource};
@@ -82,8 +83,9 @@ async fn open(url: Url, name: Secret) -> Result<Playing> {
         }
     }
     let stream = stream.context("cannot connect")?;
+    let said = |error| anyhow!(destination::Error::from(error).explain());
     let stream = match url.tls {
-        true => Trust::default().connect(&Tcp, stream, &url.host).await?,
+        true => Trust::default().connect(&Tcp, stream, &url.host).await.map_err(said)?,
         false => Wire::Plain(stream),
     };
     let target = Target { role: Part::Play, url, name, agent: AGENT.to_owned(), chunk_size: DEFAULT_SIZE };
