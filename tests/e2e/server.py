@@ -14,13 +14,13 @@ STOPPED = r'publishing stopped\b.*\bstream="?{stream}\b'
 
 
 class Server(Program):
-    """`rtmp-relay serve` on a port of its own; with an authority, on one for TLS too, where others relay to."""
+    """`rtmp-relay serve` on a port of its own; with an authority, on one for TLS too, which is the one others use."""
 
     binary = BINARY
 
     def __init__(self, name, folder, relay_to=(), port=None, authority=None):
         self.port, self.tls_port = port or free_port(), authority and free_port()
-        words = [word for server in relay_to for word in ("--relay-to", server.tls_app if server.tls_port else server.app)]
+        words = [word for server in relay_to for word in ("--relay-to", server.app)]
         if authority:
             words += ["--tls-listen", f"127.0.0.1:{self.tls_port}", "--tls-cert", authority.certificate,
                       "--tls-key", authority.key, "--ca-file", authority.ca]
@@ -32,12 +32,7 @@ class Server(Program):
     @property
     def app(self):
         """The URL without a stream's name."""
-        return f"rtmp://127.0.0.1:{self.port}/live"
-
-    @property
-    def tls_app(self):
-        """The same for RTMPS."""
-        return f"rtmps://127.0.0.1:{self.tls_port}/live"
+        return f"rtmps://127.0.0.1:{self.tls_port}/live" if self.tls_port else f"rtmp://127.0.0.1:{self.port}/live"
 
     def listens(self):
         """Whether its ports are open; asked of the kernel, since a trial connection would be one more client."""
