@@ -453,7 +453,7 @@ async fn rtmp_without_tls_at_the_entrance_of_tls_is_ended_and_counted() {
 #[tokio::test]
 async fn who_closes_without_a_goodbye_of_tls_has_closed() {
     let ours = Authority::new("ours");
-    let server = Server::told(with_tls(&ours.vouches_for(&["localhost"]), Config::default())).await;
+    let server = Server::with(with_tls(&ours.vouches_for(&["localhost"]), Config::default())).await;
     drop(secure(&server, &only(&ours)).await);
     until("it has left", || server.visitors.endings().values().sum::<u64>() == 1).await;
     assert_eq!(server.visitors.endings().into_iter().collect::<Vec<_>>(), [(Ending::Closed, 1)]);
@@ -502,7 +502,7 @@ async fn another_certificate_is_shown_to_who_comes_next_and_disturbs_nobody() {
 async fn a_destination_that_is_the_relays_own_entrance_is_found() {
     let ours = Authority::new("ours");
     let card = ours.vouches_for(&["localhost"]);
-    let server = Server::told(with_tls(&card, Config::default())).await;
+    let server = Server::with(with_tls(&card, Config::default())).await;
     let destinations = vec![route(&server, &only(&ours))];
     let refused = server.control.apply(with_tls(&card, Config { destinations, ..Config::default() })).await;
     assert!(matches!(refused, Err(Unapplied::Circle(_))), "{refused:?}");
