@@ -9,7 +9,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
-use crate::config::value::Time;
+use crate::config::value::{Hidden, Time};
 use crate::config::{Settings, file};
 
 mod check;
@@ -20,6 +20,7 @@ mod reload;
 mod repair;
 mod screen;
 mod serve;
+mod test;
 
 /// What every subcommand prints at the end of its help.
 const EXIT_CODES: &str = "\
@@ -66,6 +67,9 @@ enum Command {
     /// What may stand in a configuration file
     #[command(subcommand)]
     Config(About),
+    /// Try the way to each destination, step by step, without sending anything
+    #[command(after_help = EXIT_CODES)]
+    Test(Test),
     /// Publish an FLV file to a server, in real time
     #[command(after_help = EXIT_CODES)]
     Publish(Publish),
@@ -107,6 +111,25 @@ enum About {
     Example,
     /// The JSON Schema of the file, for editors
     Schema,
+}
+
+#[derive(Debug, Args)]
+struct Test {
+    /// Servers to try, as in rtmps://host/app/key
+    #[arg(value_name = "URL")]
+    urls: Vec<Hidden>,
+    /// A configuration file whose destinations are tried
+    #[arg(long, short, value_name = "FILE", env = "RTMP_RELAY_CONFIG", hide_env = true)]
+    config: Option<PathBuf>,
+    /// Certificate authorities to trust besides this machine's own (PEM)
+    #[arg(long, value_name = "FILE", env = "RTMP_RELAY_CA_FILE", hide_env = true)]
+    ca_file: Option<PathBuf>,
+    /// Tell the key too, and publish for a moment: nothing is sent, but a server may show that somebody is there
+    #[arg(long)]
+    publish: bool,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
 }
 
 #[derive(Debug, Args)]
@@ -176,6 +199,7 @@ impl Cli {
             Some(Command::Check(check)) => check::run(check).await,
             Some(Command::Config(About::Example)) => print(file::EXAMPLE),
             Some(Command::Config(About::Schema)) => print(&file::schema()),
+            Some(Command::Test(test)) => test::run(test).await,
             Some(Command::Publish(publish)) => publish::run(publish, stop).await,
             Some(Command::Play(play)) => play::run(play, stop).await,
             Some(Command::Repair(files)) => repair::run(files),

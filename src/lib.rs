@@ -27,6 +27,7 @@
 //! | [`destination`] | connections we make, again and again |
 //! | [`recorder`] | FLV files |
 //! | [`relay`] | all of them together |
+//! | [`preflight`] | the way to a destination, tried before the show |
 //! | [`config`], [`limits`] | what it is told, and what it allows |
 //!
 //! # A relay in your program
@@ -81,6 +82,7 @@ pub mod ingest;
 pub mod limits;
 pub mod net;
 pub mod player;
+pub mod preflight;
 pub mod recorder;
 pub mod relay;
 pub mod rtmp;

@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Each room and the rooms it may use. `limits` is open to all.
-const MAY_USE: [(&str, &[&str]); 19] = [
+const MAY_USE: [(&str, &[&str]); 20] = [
     ("rtmp", &["flv"]),
     ("flv", &["rtmp"]),
     ("stream", &["flv"]),
@@ -24,10 +24,24 @@ const MAY_USE: [(&str, &[&str]); 19] = [
     ("destination", &["stream", "rtmp", "net", "feed", "backoff", "causes"]),
     ("recorder", &["stream", "rtmp", "flv", "net"]),
     ("config", &["stream", "rtmp", "net", "destination", "recorder", "inbound", "gate", "causes"]),
+    ("preflight", &["stream", "rtmp", "net", "config", "destination"]),
     ("relay", &["stream", "rtmp", "net", "config", "inbound", "gate", "ingest", "player", "destination", "recorder"]),
     (
         "cli",
-        &["stream", "rtmp", "flv", "net", "config", "relay", "destination", "recorder", "ingest", "inbound", "gate"],
+        &[
+            "stream",
+            "rtmp",
+            "flv",
+            "net",
+            "config",
+            "relay",
+            "destination",
+            "recorder",
+            "ingest",
+            "inbound",
+            "gate",
+            "preflight",
+        ],
     ),
     ("lib", &[]),
 ];
