@@ -16,14 +16,15 @@ use std::task::Poll;
 use std::time::Duration;
 
 use tokio::sync::Notify;
-use tokio::time::{Instant, interval, sleep, timeout, timeout_at};
+use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
-use tracing::field::display;
 use tracing::{info, warn};
 
 pub mod approach;
+mod attempt;
 pub mod board;
 pub mod error;
+mod session;
 pub mod status;
 pub mod target;
 
@@ -34,19 +35,14 @@ pub use status::{State, Status};
 pub use target::Template;
 
 use crate::backoff::Backoff;
-use crate::feed::{Feed, Metadata};
-use crate::limits::{DESTINATION_JOIN, DESTINATION_LAG, DRAIN, RECONNECT_WAIT, STEP};
-use crate::net::connection::Received;
+use crate::feed::Feed;
+use crate::limits::{DESTINATION_JOIN, DESTINATION_LAG};
 use crate::net::tls::{Trust, Wire};
-use crate::net::watch::TICK;
-use crate::net::{Connection, Network, Stream, Watch, connection};
+use crate::net::{Connection, Network};
+use crate::rtmp::Secret;
 use crate::rtmp::capabilities::Announce;
-use crate::rtmp::client::{ClientSession, Event, Target};
-use crate::rtmp::login::Login;
-use crate::rtmp::server::Role;
-use crate::rtmp::session::{Phase, Session};
+use crate::rtmp::client::ClientSession;
 use crate::rtmp::url::Url;
-use crate::rtmp::{Secret, handshake};
 use crate::stream::{Join, Log};
 
 /// Not long ago, so that a session does not begin with a burst; and never far behind what is live.
@@ -54,12 +50,6 @@ pub const JOIN: Join = Join { newest_if_within: DESTINATION_JOIN, lag_max: DESTI
 
 /// Publishing has to go well for this long before a failure counts as the first again.
 const STABLE: Duration = Duration::from_secs(10);
-
-/// How often it is looked whether the key frame has come at which to leave.
-const LOOK: Duration = Duration::from_millis(50);
-
-/// No bytes have left for this long: no longer `live`.
-const QUIET: Duration = Duration::from_secs(2);
 
 /// A stream on its way to one server.
 #[derive(Debug)]
@@ -172,216 +162,6 @@ impl<N: Network> Destination<N> {
                 () = sleep(wait) => {}
             }
         }
-    }
-
-    /// Opens a session. A server that wants a user name and password asks in three connections, all of one attempt.
-    pub async fn connect(&mut self, approach: &mut Approach) -> Result<(Outbound<N>, u32), Error> {
-        let elsewhere = approach.take_elsewhere();
-        let mut url = elsewhere.clone().unwrap_or_else(|| self.url.clone());
-        let mut login = Login::new(&url);
-        loop {
-            match self.open(url, elsewhere.is_some(), approach).await {
-                Err(Error::Refused(Phase::Connect, status)) => match login.answer(&status, self.random.u32(..))? {
-                    Some(next) => url = next,
-                    None => return Err(Error::Refused(Phase::Connect, status)),
-                },
-                opened => return opened,
-            }
-        }
-    }
-
-    /// Name, TCP, TLS, handshake, connect, createStream, publish: a deadline for each.
-    /// The connection is closed before an error is returned: a server must never see two of us.
-    async fn open(&mut self, url: Url, elsewhere: bool, approach: &mut Approach) -> Result<(Outbound<N>, u32), Error> {
-        let lookup = self.net.lookup(&url.host, url.port);
-        let addresses = timeout(STEP, lookup).await.unwrap_or_else(|_| Err(std::io::ErrorKind::TimedOut.into()));
-        let addresses = addresses.map_err(Error::Lookup)?;
-        let mut stream = Err(Error::Lookup(std::io::ErrorKind::NotFound.into()));
-        for address in addresses {
-            if !elsewhere {
-                approach.at_home(address.ip());
-            } else if !approach.may_go(address.ip()) {
-                stream = Err(Error::Internal);
-                continue;
-            }
-            stream = match timeout(STEP, self.net.connect(address)).await {
-                Ok(connected) => connected.map_err(Error::Connect),
-                Err(_) => Err(Error::Connect(std::io::ErrorKind::TimedOut.into())),
-            };
-            if stream.is_ok() {
-                break;
-            }
-        }
-        let stream = match url.tls {
-            true => self.trust.connect(&self.net, stream?, &url.host).await?,
-            false => Wire::Plain(stream?),
-        };
-        let target = Target {
-            role: Role::Publish,
-            url,
-            name: self.name.clone(),
-            agent: self.agent.clone(),
-            chunk_size: self.chunk_size,
-        };
-        let session =
-            ClientSession::new(target, &handshake::random(self.random.u64(..))).announcing(approach.announce());
-        let mut connection: Outbound<N> = Connection::new(stream, session);
-        let mut phase = connection.session.phase();
-        let mut deadline = Instant::now() + STEP;
-        loop {
-            while let Some(event) = connection.event()? {
-                match event {
-                    Event::Started(message_stream) => return Ok((connection, message_stream)),
-                    Event::Refused(phase, status) => {
-                        connection.close_or_abort().await;
-                        return Err(Error::Refused(phase, status));
-                    }
-                    Event::Reconnect(Ok(url)) => {
-                        connection.close_or_abort().await;
-                        return Err(Error::Reconnect(url));
-                    }
-                    Event::Reconnect(Err(_)) | Event::Ended(_) | Event::Message(_) => {}
-                }
-            }
-            if connection.session.phase() != phase {
-                phase = connection.session.phase();
-                deadline = Instant::now() + STEP;
-            }
-            let late = |_| connection::Error::TimedOut { phase };
-            timeout_at(deadline, connection.receive()).await.map_err(late)??;
-        }
-    }
-
-    /// Sends the stream until it ends (`Ok`) or the session does.
-    pub async fn publish(&mut self, mut connection: Outbound<N>, stream: u32) -> Result<(), Error> {
-        let metadata = Metadata::SetDataFrame;
-        connection.feed(Feed::new(self.log.clone(), self.join, stream, self.chunk_size, metadata));
-        self.row.update(Status::session_began);
-        let stream_name = self.row.status().stream.map(display);
-        info!(destination = %self.row.name(), stream = stream_name, "destination live");
-        let mut leaving = None;
-        let ended = self.send(&mut connection, &mut leaving).await;
-        self.row.update(|s| {
-            s.count(connection.sent(), connection.source(Feed::stats).unwrap_or_default());
-            s.session_ended();
-        });
-        match ended {
-            Ok(()) => {
-                self.row.update(|s| s.enter(State::Draining, None));
-                connection.session.finish();
-                connection.close_or_abort().await;
-                info!(destination = %self.row.name(), "destination ended");
-                Ok(())
-            }
-            Err(error @ Error::Reconnect(_)) => {
-                connection.session.finish();
-                connection.close_or_abort().await;
-                Err(error)
-            }
-            Err(error) => {
-                connection.abort();
-                // It said that it would not last.
-                Err(leaving.map_or(error, |leaving| Error::Reconnect(leaving.to)))
-            }
-        }
-    }
-
-    async fn send(&mut self, connection: &mut Outbound<N>, leaving: &mut Option<Leaving>) -> Result<(), Error> {
-        let mut watch = Watch::default();
-        let mut declined = false;
-        let mut tick = interval(TICK);
-        let mut last = (connection.sent(), Instant::now());
-        let (log, stop) = (self.log.clone(), self.stop.clone());
-        let over = async {
-            log.ended().await;
-            sleep(DRAIN).await;
-        };
-        tokio::pin!(over);
-        loop {
-            while let Some(event) = connection.event()? {
-                match event {
-                    Event::Ended(status) => return Err(Error::Kicked(status)),
-                    Event::Refused(phase, status) => return Err(Error::Refused(phase, status)),
-                    Event::Reconnect(Ok(to)) => _ = leaving.get_or_insert_with(|| Leaving::new(to, connection)),
-                    // Said once, however often it asks.
-                    Event::Reconnect(Err(error)) if !std::mem::replace(&mut declined, true) => {
-                        warn!(destination = %self.row.name(), "the server asks for a connection that is not made: {error}");
-                    }
-                    Event::Reconnect(Err(_)) => {}
-                    Event::Started(_) | Event::Message(_) => {}
-                }
-            }
-            if let Some(leaving) = leaving.as_ref().filter(|leaving| leaving.is_due(connection)) {
-                return Err(Error::Reconnect(leaving.to.clone()));
-            }
-            tokio::select! {
-                biased;
-                received = connection.receive() => match received? {
-                    Received::Bytes => {}
-                    Received::Drained => return Ok(()),
-                },
-                () = &mut over => return Ok(()),
-                () = stop.cancelled() => return Ok(()),
-                () = sleep(LOOK), if leaving.is_some() => {}
-                _ = tick.tick() => {
-                    if watch.has_stalled(connection) && !mutant!(NeverStalled) {
-                        return Err(Error::Stalled);
-                    }
-                    let now = Instant::now();
-                    if connection.sent() != last.0 {
-                        last = (connection.sent(), now);
-                    }
-                    let trouble = match now - last.1 >= QUIET {
-                        false => None,
-                        true if mutant!(AlwaysLive) => None,
-                        true if connection.is_blocked() => Some("the server takes nothing"),
-                        true => Some("nothing comes from the encoder"),
-                    };
-                    let stats = connection.source(Feed::stats).unwrap_or_default();
-                    self.advise(connection);
-                    self.row.update(|s| {
-                        s.count(last.0, stats);
-                        s.unsent = connection.unsent();
-                        let state = if trouble.is_some() { State::Degraded } else { State::Live };
-                        s.enter(state, trouble.map(str::to_owned));
-                    });
-                }
-            }
-        }
-    }
-
-    /// Says what the server did not announce and is sent all the same: once, and again when it changes.
-    fn advise(&self, connection: &Outbound<N>) {
-        let begun = |feed: &Feed| (feed.starts() > 0).then(|| connection.session.unannounced(feed.needs()));
-        let Some(unannounced) = connection.source(begun).flatten() else { return };
-        if self.row.status().unannounced == unannounced {
-            return;
-        }
-        if !unannounced.is_empty() {
-            let what = unannounced.join(", ");
-            warn!(destination = %self.row.name(), "the server did not announce {what}: sent all the same");
-        }
-        self.row.update(|s| s.unannounced = unannounced);
-    }
-}
-
-/// A session whose server has asked for a new one. It goes on to the next key frame, with which the new one begins, so that
-/// nothing is missing in between.
-#[derive(Debug)]
-struct Leaving {
-    to: Url,
-    starts: u64,
-    due: Instant,
-}
-
-impl Leaving {
-    fn new<S: Stream>(to: Url, connection: &Connection<S, ClientSession, Feed>) -> Self {
-        let starts = connection.source(Feed::starts).unwrap_or_default();
-        Leaving { to, starts, due: Instant::now() + RECONNECT_WAIT }
-    }
-
-    fn is_due<S: Stream>(&self, connection: &Connection<S, ClientSession, Feed>) -> bool {
-        connection.source(Feed::starts).is_some_and(|starts| starts > self.starts) || Instant::now() >= self.due
     }
 }
 

@@ -1,0 +1,94 @@
+//! An attempt: the way from a server's name to a stream that it has accepted, with a deadline for each step.
+
+use tokio::time::{Instant, timeout, timeout_at};
+
+use super::{Approach, Destination, Error, Outbound};
+use crate::limits::STEP;
+use crate::net::tls::Wire;
+use crate::net::{Connection, Network, connection};
+use crate::rtmp::client::{ClientSession, Event, Target};
+use crate::rtmp::handshake;
+use crate::rtmp::login::Login;
+use crate::rtmp::server::Role;
+use crate::rtmp::session::{Phase, Session};
+use crate::rtmp::url::Url;
+
+impl<N: Network> Destination<N> {
+    /// Opens a session. A server that wants a user name and password asks in three connections, all of one attempt.
+    pub async fn connect(&mut self, approach: &mut Approach) -> Result<(Outbound<N>, u32), Error> {
+        let elsewhere = approach.take_elsewhere();
+        let mut url = elsewhere.clone().unwrap_or_else(|| self.url.clone());
+        let mut login = Login::new(&url);
+        loop {
+            match self.open(url, elsewhere.is_some(), approach).await {
+                Err(Error::Refused(Phase::Connect, status)) => match login.answer(&status, self.random.u32(..))? {
+                    Some(next) => url = next,
+                    None => return Err(Error::Refused(Phase::Connect, status)),
+                },
+                opened => return opened,
+            }
+        }
+    }
+
+    /// Name, TCP, TLS, handshake, connect, createStream, publish: a deadline for each.
+    /// The connection is closed before an error is returned: a server must never see two of us.
+    async fn open(&mut self, url: Url, elsewhere: bool, approach: &mut Approach) -> Result<(Outbound<N>, u32), Error> {
+        let lookup = self.net.lookup(&url.host, url.port);
+        let addresses = timeout(STEP, lookup).await.unwrap_or_else(|_| Err(std::io::ErrorKind::TimedOut.into()));
+        let addresses = addresses.map_err(Error::Lookup)?;
+        let mut stream = Err(Error::Lookup(std::io::ErrorKind::NotFound.into()));
+        for address in addresses {
+            if !elsewhere {
+                approach.at_home(address.ip());
+            } else if !approach.may_go(address.ip()) {
+                stream = Err(Error::Internal);
+                continue;
+            }
+            stream = match timeout(STEP, self.net.connect(address)).await {
+                Ok(connected) => connected.map_err(Error::Connect),
+                Err(_) => Err(Error::Connect(std::io::ErrorKind::TimedOut.into())),
+            };
+            if stream.is_ok() {
+                break;
+            }
+        }
+        let stream = match url.tls {
+            true => self.trust.connect(&self.net, stream?, &url.host).await?,
+            false => Wire::Plain(stream?),
+        };
+        let target = Target {
+            role: Role::Publish,
+            url,
+            name: self.name.clone(),
+            agent: self.agent.clone(),
+            chunk_size: self.chunk_size,
+        };
+        let session =
+            ClientSession::new(target, &handshake::random(self.random.u64(..))).announcing(approach.announce());
+        let mut connection: Outbound<N> = Connection::new(stream, session);
+        let mut phase = connection.session.phase();
+        let mut deadline = Instant::now() + STEP;
+        loop {
+            while let Some(event) = connection.event()? {
+                match event {
+                    Event::Started(message_stream) => return Ok((connection, message_stream)),
+                    Event::Refused(phase, status) => {
+                        connection.close_or_abort().await;
+                        return Err(Error::Refused(phase, status));
+                    }
+                    Event::Reconnect(Ok(url)) => {
+                        connection.close_or_abort().await;
+                        return Err(Error::Reconnect(url));
+                    }
+                    Event::Reconnect(Err(_)) | Event::Ended(_) | Event::Message(_) => {}
+                }
+            }
+            if connection.session.phase() != phase {
+                phase = connection.session.phase();
+                deadline = Instant::now() + STEP;
+            }
+            let late = |_| connection::Error::TimedOut { phase };
+            timeout_at(deadline, connection.receive()).await.map_err(late)??;
+        }
+    }
+}

@@ -1,0 +1,156 @@
+//! A session: a stream that a server has accepted, sent until it ends or the server is lost.
+
+use std::time::Duration;
+
+use tokio::time::{Instant, interval, sleep};
+use tracing::field::display;
+use tracing::{info, warn};
+
+use super::{Destination, Error, Outbound, State, Status};
+use crate::feed::{Feed, Metadata};
+use crate::limits::{DRAIN, RECONNECT_WAIT};
+use crate::net::connection::Received;
+use crate::net::watch::TICK;
+use crate::net::{Connection, Network, Stream, Watch};
+use crate::rtmp::client::{ClientSession, Event};
+use crate::rtmp::url::Url;
+
+/// How often it is looked whether the key frame has come at which to leave.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// No bytes have left for this long: no longer `live`.
+const QUIET: Duration = Duration::from_secs(2);
+
+impl<N: Network> Destination<N> {
+    /// Sends the stream until it ends (`Ok`) or the session does.
+    pub async fn publish(&mut self, mut connection: Outbound<N>, stream: u32) -> Result<(), Error> {
+        let metadata = Metadata::SetDataFrame;
+        connection.feed(Feed::new(self.log.clone(), self.join, stream, self.chunk_size, metadata));
+        self.row.update(Status::session_began);
+        let stream_name = self.row.status().stream.map(display);
+        info!(destination = %self.row.name(), stream = stream_name, "destination live");
+        let mut leaving = None;
+        let ended = self.send(&mut connection, &mut leaving).await;
+        self.row.update(|s| {
+            s.count(connection.sent(), connection.source(Feed::stats).unwrap_or_default());
+            s.session_ended();
+        });
+        match ended {
+            Ok(()) => {
+                self.row.update(|s| s.enter(State::Draining, None));
+                connection.session.finish();
+                connection.close_or_abort().await;
+                info!(destination = %self.row.name(), "destination ended");
+                Ok(())
+            }
+            Err(error @ Error::Reconnect(_)) => {
+                connection.session.finish();
+                connection.close_or_abort().await;
+                Err(error)
+            }
+            Err(error) => {
+                connection.abort();
+                // It said that it would not last.
+                Err(leaving.map_or(error, |leaving| Error::Reconnect(leaving.to)))
+            }
+        }
+    }
+
+    async fn send(&mut self, connection: &mut Outbound<N>, leaving: &mut Option<Leaving>) -> Result<(), Error> {
+        let mut watch = Watch::default();
+        let mut declined = false;
+        let mut tick = interval(TICK);
+        let mut last = (connection.sent(), Instant::now());
+        let (log, stop) = (self.log.clone(), self.stop.clone());
+        let over = async {
+            log.ended().await;
+            sleep(DRAIN).await;
+        };
+        tokio::pin!(over);
+        loop {
+            while let Some(event) = connection.event()? {
+                match event {
+                    Event::Ended(status) => return Err(Error::Kicked(status)),
+                    Event::Refused(phase, status) => return Err(Error::Refused(phase, status)),
+                    Event::Reconnect(Ok(to)) => _ = leaving.get_or_insert_with(|| Leaving::new(to, connection)),
+                    // Said once, however often it asks.
+                    Event::Reconnect(Err(error)) if !std::mem::replace(&mut declined, true) => {
+                        warn!(destination = %self.row.name(), "the server asks for a connection that is not made: {error}");
+                    }
+                    Event::Reconnect(Err(_)) => {}
+                    Event::Started(_) | Event::Message(_) => {}
+                }
+            }
+            if let Some(leaving) = leaving.as_ref().filter(|leaving| leaving.is_due(connection)) {
+                return Err(Error::Reconnect(leaving.to.clone()));
+            }
+            tokio::select! {
+                biased;
+                received = connection.receive() => match received? {
+                    Received::Bytes => {}
+                    Received::Drained => return Ok(()),
+                },
+                () = &mut over => return Ok(()),
+                () = stop.cancelled() => return Ok(()),
+                () = sleep(LOOK), if leaving.is_some() => {}
+                _ = tick.tick() => {
+                    if watch.has_stalled(connection) && !mutant!(NeverStalled) {
+                        return Err(Error::Stalled);
+                    }
+                    let now = Instant::now();
+                    if connection.sent() != last.0 {
+                        last = (connection.sent(), now);
+                    }
+                    let trouble = match now - last.1 >= QUIET {
+                        false => None,
+                        true if mutant!(AlwaysLive) => None,
+                        true if connection.is_blocked() => Some("the server takes nothing"),
+                        true => Some("nothing comes from the encoder"),
+                    };
+                    let stats = connection.source(Feed::stats).unwrap_or_default();
+                    self.advise(connection);
+                    self.row.update(|s| {
+                        s.count(last.0, stats);
+                        s.unsent = connection.unsent();
+                        let state = if trouble.is_some() { State::Degraded } else { State::Live };
+                        s.enter(state, trouble.map(str::to_owned));
+                    });
+                }
+            }
+        }
+    }
+
+    /// Says what the server did not announce and is sent all the same: once, and again when it changes.
+    fn advise(&self, connection: &Outbound<N>) {
+        let begun = |feed: &Feed| (feed.starts() > 0).then(|| connection.session.unannounced(feed.needs()));
+        let Some(unannounced) = connection.source(begun).flatten() else { return };
+        if self.row.status().unannounced == unannounced {
+            return;
+        }
+        if !unannounced.is_empty() {
+            let what = unannounced.join(", ");
+            warn!(destination = %self.row.name(), "the server did not announce {what}: sent all the same");
+        }
+        self.row.update(|s| s.unannounced = unannounced);
+    }
+}
+
+/// A session whose server has asked for a new one. It goes on to the next key frame, with which the new one begins, so that
+/// nothing is missing in between.
+#[derive(Debug)]
+struct Leaving {
+    to: Url,
+    starts: u64,
+    due: Instant,
+}
+
+impl Leaving {
+    fn new<S: Stream>(to: Url, connection: &Connection<S, ClientSession, Feed>) -> Self {
+        let starts = connection.source(Feed::starts).unwrap_or_default();
+        Leaving { to, starts, due: Instant::now() + RECONNECT_WAIT }
+    }
+
+    fn is_due<S: Stream>(&self, connection: &Connection<S, ClientSession, Feed>) -> bool {
+        connection.source(Feed::starts).is_some_and(|starts| starts > self.starts) || Instant::now() >= self.due
+    }
+}
