@@ -43,6 +43,8 @@ pub const PREAMBLE_BYTES: usize = 1 << 20;
 pub const PREAMBLE_ITEMS: usize = 128;
 /// Codecs and features of E-RTMP that are remembered of one publisher.
 pub const NEEDS: usize = 16;
+/// Addresses of one host that an attempt tries.
+pub const ADDRESSES: usize = 8;
 /// Reconnect requests of servers that are obeyed at once in a row; more of them are failures.
 pub const RECONNECTS: usize = 3;
 /// Relays a stream may have come through before it is taken for a circle.

@@ -16,6 +16,7 @@ use crate::config::Route;
 use crate::destination::Error;
 use crate::limits::STEP;
 use crate::net::connection::{self, NoSource};
+use crate::net::race::race;
 use crate::net::tls::Wire;
 use crate::net::{Connection, Network};
 use crate::rtmp::capabilities::Announce;
@@ -183,19 +184,12 @@ impl<N: Network> Walk<'_, N> {
     }
 
     async fn tcp(&mut self, addresses: &[SocketAddr]) -> Result<N::Stream, Error> {
-        let mut failed = Error::Lookup(io::ErrorKind::NotFound.into());
-        for address in addresses {
-            match timeout(STEP, self.net.connect(*address)).await {
-                Ok(Ok(stream)) => {
-                    let next = if self.route.url.tls() { Step::Tls } else { Step::Handshake };
-                    self.done(next, format!("to {}", address.ip()));
-                    return Ok(stream);
-                }
-                Ok(Err(error)) => failed = Error::Connect(error),
-                Err(_) => failed = Error::Connect(io::ErrorKind::TimedOut.into()),
-            }
-        }
-        Err(failed)
+        let late = |_| Err(io::ErrorKind::TimedOut.into());
+        let race = timeout(STEP, race(addresses, |address| self.net.connect(address))).await;
+        let (address, stream) = race.unwrap_or_else(late).map_err(Error::Connect)?;
+        let next = if self.route.url.tls() { Step::Tls } else { Step::Handshake };
+        self.done(next, format!("to {}", address.ip()));
+        Ok(stream)
     }
 
     async fn rtmp(

@@ -20,12 +20,12 @@ const MSS: usize = 1460;
 
 /// turmoil's network. It exists only inside a host of a [`World`](crate::World). A clone resolves names as the original does.
 #[derive(Debug, Clone, Default)]
-pub struct Turmoil(Arc<Mutex<BTreeMap<String, &'static str>>>);
+pub struct Turmoil(Arc<Mutex<BTreeMap<String, Vec<&'static str>>>>);
 
 impl Turmoil {
-    /// From now on a name is another host's address.
-    pub(crate) fn move_name(&self, name: &str, host: &'static str) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned(), host);
+    /// From now on a name has the addresses of these hosts.
+    pub(crate) fn move_name(&self, name: &str, hosts: &[&'static str]) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned(), hosts.to_vec());
     }
 }
 
@@ -49,9 +49,12 @@ impl Network for Turmoil {
 
     /// Names are those of the world's hosts, until they are moved.
     async fn lookup(&self, host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
-        let moved = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(host).copied();
-        let host = moved.unwrap_or(host);
-        Ok(turmoil::net::lookup_host((host, port)).await?.collect())
+        let moved = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(host).cloned();
+        let mut addresses = Vec::new();
+        for host in moved.unwrap_or_else(|| vec![host]) {
+            addresses.extend(turmoil::net::lookup_host((host, port)).await?);
+        }
+        if addresses.is_empty() { Err(io::ErrorKind::NotFound.into()) } else { Ok(addresses) }
     }
 
     async fn connect(&self, addr: SocketAddr) -> io::Result<Mss> {

@@ -373,7 +373,13 @@ impl World {
     /// From now on a name is another host's address.
     pub fn move_name(&mut self, name: &str, host: &'static str) {
         info!("the name {name} is {host} from now on");
-        self.network.move_name(name, host);
+        self.network.move_name(name, &[host]);
+    }
+
+    /// From now on a name has the addresses of these hosts, in this order; or none, and cannot be resolved.
+    pub fn spread_name(&mut self, name: &str, hosts: &[&'static str]) {
+        info!("the name {name} is [{}] from now on", hosts.join(", "));
+        self.network.move_name(name, hosts);
     }
 
     /// Simulated time since the beginning.

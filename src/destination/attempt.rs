@@ -1,9 +1,12 @@
 //! An attempt: the way from a server's name to a stream that it has accepted, with a deadline for each step.
 
+use std::net::SocketAddr;
+
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::{Approach, Destination, Error, Outbound};
 use crate::limits::STEP;
+use crate::net::race::race;
 use crate::net::tls::Wire;
 use crate::net::{Connection, Network, connection};
 use crate::rtmp::client::{ClientSession, Event, Target};
@@ -36,25 +39,22 @@ impl<N: Network> Destination<N> {
         let lookup = self.net.lookup(&url.host, url.port);
         let addresses = timeout(STEP, lookup).await.unwrap_or_else(|_| Err(std::io::ErrorKind::TimedOut.into()));
         let addresses = addresses.map_err(Error::Lookup)?;
-        let mut stream = Err(Error::Lookup(std::io::ErrorKind::NotFound.into()));
-        for address in addresses {
-            if !elsewhere {
-                approach.at_home(address.ip());
-            } else if !approach.may_go(address.ip()) {
-                stream = Err(Error::Internal);
-                continue;
-            }
-            stream = match timeout(STEP, self.net.connect(address)).await {
-                Ok(connected) => connected.map_err(Error::Connect),
-                Err(_) => Err(Error::Connect(std::io::ErrorKind::TimedOut.into())),
-            };
-            if stream.is_ok() {
-                break;
-            }
+        let may_go = |address: &SocketAddr| !elsewhere || approach.may_go(address.ip());
+        let allowed: Vec<SocketAddr> = addresses.iter().copied().filter(may_go).collect();
+        match (addresses.len(), allowed.len()) {
+            (0, _) => return Err(Error::Lookup(std::io::ErrorKind::NotFound.into())),
+            (_, 0) => return Err(Error::Internal),
+            _ => {}
+        }
+        let race = timeout(STEP, race(&allowed, |address| self.net.connect(address))).await;
+        let connected = race.unwrap_or_else(|_| Err(std::io::ErrorKind::TimedOut.into()));
+        let (address, stream) = connected.map_err(Error::Connect)?;
+        if !elsewhere {
+            approach.at_home(address.ip());
         }
         let stream = match url.tls {
-            true => self.trust.connect(&self.net, stream?, &url.host).await?,
-            false => Wire::Plain(stream?),
+            true => self.trust.connect(&self.net, stream, &url.host).await?,
+            false => Wire::Plain(stream),
         };
         let target = Target {
             role: Role::Publish,

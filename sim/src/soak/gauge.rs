@@ -69,7 +69,7 @@ impl Gauged {
 
     /// From now on the name of `host` is the address of `other`. Readings are those of the same peer all the same.
     pub(crate) fn move_name(&self, host: &str, other: &'static str) {
-        self.network.move_name(host, other);
+        self.network.move_name(host, &[other]);
     }
 
     /// `second` is another address of the peer at `first`.
