@@ -2,25 +2,23 @@
 
 use std::time::Duration;
 
-/// The first wait.
-const INITIAL: Duration = Duration::from_millis(250);
-
 /// The waits of one destination.
 #[derive(Debug)]
 pub struct Backoff {
+    initial: Duration,
     failures: u32,
     random: fastrand::Rng,
 }
 
 impl Backoff {
-    /// No failure so far.
-    pub fn new(random: fastrand::Rng) -> Self {
-        Backoff { failures: 0, random }
+    /// No failure so far; the first wait is `initial`.
+    pub fn new(initial: Duration, random: fastrand::Rng) -> Self {
+        Backoff { initial, failures: 0, random }
     }
 
-    /// The wait after one more failure: within a quarter of 250 ms, 500 ms, 1 s, … `cap`.
+    /// The wait after one more failure: within a quarter of `initial`, twice that, four times that, … `cap`.
     pub fn next(&mut self, cap: Duration) -> Duration {
-        let doubled = INITIAL.saturating_mul(1 << self.failures.min(16));
+        let doubled = self.initial.saturating_mul(1 << self.failures.min(16));
         self.failures += 1;
         let dice = if mutant!(OwnDice) { fastrand::f64() } else { self.random.f64() };
         doubled.min(cap).mul_f64(0.75 + dice / 2.0)
@@ -36,11 +34,13 @@ impl Backoff {
 mod tests {
     use super::*;
 
+    const INITIAL: Duration = Duration::from_millis(250);
+
     #[test]
     fn waits_double_up_to_the_cap_for_ever_and_no_two_destinations_agree() {
         let cap = Duration::from_secs(5);
         let waits = |seed| {
-            let mut backoff = Backoff::new(fastrand::Rng::with_seed(seed));
+            let mut backoff = Backoff::new(INITIAL, fastrand::Rng::with_seed(seed));
             (0..100).map(|_| backoff.next(cap)).collect::<Vec<_>>()
         };
         let expected = |n: u32| (INITIAL * 2u32.pow(n.min(10))).min(cap);
@@ -53,7 +53,7 @@ mod tests {
 
     #[test]
     fn after_a_reset_the_first_wait_is_short_again() {
-        let mut backoff = Backoff::new(fastrand::Rng::with_seed(1));
+        let mut backoff = Backoff::new(INITIAL, fastrand::Rng::with_seed(1));
         for _ in 0..10 {
             backoff.next(Duration::from_secs(60));
         }

@@ -10,6 +10,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::destination;
 use crate::gate::Rules;
 use crate::inbound::visitors;
 use crate::limits::{CONNECTIONS, CONNECTIONS_PER_ADDRESS};
@@ -119,7 +120,8 @@ impl Settings {
             problems.push(problem);
             None
         });
-        let mut routes = route::Routes::new(chunk_size, trust, problems);
+        let defaults = destination::Settings { chunk_size, ..Default::default() };
+        let mut routes = route::Routes::new(defaults, trust, problems);
         for destination in self.destinations {
             routes.read(destination).await;
         }

@@ -23,30 +23,33 @@ use tracing::{info, warn};
 pub mod approach;
 mod attempt;
 pub mod board;
+pub mod class;
 pub mod error;
+pub mod refusal;
 mod session;
+pub mod settings;
 pub mod status;
 pub mod target;
 
 pub use approach::Approach;
 pub use board::{Board, Row};
-pub use error::{Class, Error};
+pub use class::Class;
+pub use error::Error;
+pub use refusal::Refusal;
+pub use settings::Settings;
 pub use status::{State, Status};
 pub use target::Template;
 
 use crate::backoff::Backoff;
 use crate::feed::Feed;
-use crate::limits::{DESTINATION_JOIN, DESTINATION_LAG};
 use crate::net::tls::{Trust, Wire};
 use crate::net::{Connection, Network};
-use crate::rtmp::Secret;
 use crate::rtmp::capabilities::Announce;
 use crate::rtmp::client::ClientSession;
+use crate::rtmp::session::Phase;
 use crate::rtmp::url::Url;
+use crate::rtmp::{self, Secret};
 use crate::stream::{Join, Log};
-
-/// Not long ago, so that a session does not begin with a burst; and never far behind what is live.
-pub const JOIN: Join = Join { newest_if_within: DESTINATION_JOIN, lag_max: DESTINATION_LAG };
 
 /// Publishing has to go well for this long before a failure counts as the first again.
 const STABLE: Duration = Duration::from_secs(10);
@@ -62,8 +65,8 @@ pub struct Destination<N> {
     pub trust: Trust,
     /// The stream's name there, mostly a key.
     pub name: Secret,
-    /// The chunk size we send with.
-    pub chunk_size: usize,
+    /// How it is sent there.
+    pub settings: Settings,
     /// What we call ourselves, with the relays the stream has come through.
     pub agent: String,
     /// The stream.
@@ -82,6 +85,13 @@ pub struct Destination<N> {
     pub random: fastrand::Rng,
 }
 
+impl<N> Destination<N> {
+    /// What a server said, without what it knows of us.
+    fn refusal(&self, phase: Phase, status: &rtmp::command::Status) -> Refusal {
+        Refusal::at(&self.url, &self.name, phase, status)
+    }
+}
+
 /// A stream's name at a server is one place: two of us there at once are two encoders to the server, and it refuses one or
 /// mixes them up.
 pub type Place = Arc<tokio::sync::Mutex<()>>;
@@ -92,7 +102,7 @@ pub type Outbound<N> = Connection<Wire<<N as Network>::Stream>, ClientSession, F
 impl<N: Network> Destination<N> {
     /// Publishes the stream until it ends.
     pub async fn run(mut self) {
-        let mut backoff = Backoff::new(self.random.fork());
+        let mut backoff = Backoff::new(self.settings.reconnect.initial, self.random.fork());
         let mut approach = Approach::new(Announce::Reconnecting);
         let (log, stop) = (self.log.clone(), self.stop.clone());
         let over = async || {
@@ -140,7 +150,8 @@ impl<N: Network> Destination<N> {
                 continue;
             }
             let class = error.class();
-            let wait = backoff.next(class.cap()) * if mutant!(WaitsTooLong) { 10 } else { 1 };
+            let wait =
+                backoff.next(class.cap(self.settings.reconnect.max)) * if mutant!(WaitsTooLong) { 10 } else { 1 };
             if mutant!(OneEndsAll) {
                 log.end();
             }
@@ -151,10 +162,11 @@ impl<N: Network> Destination<N> {
             let text = error.explain();
             // Said once, and again when it changes: a server can be away all night.
             if said != text {
-                warn!(destination = %self.row.name(), class = %class, retry_in = ?wait, "destination lost: {text}");
+                let (name, advice) = (self.row.name(), class.advice());
+                warn!(destination = %name, class = %class, retry_in = ?wait, advice, "destination lost: {text}");
                 said.clone_from(&text);
             }
-            self.row.update(|s| s.failed(class.state(), text, wait));
+            self.row.update(|s| s.failed(class, text, wait));
             tokio::select! {
                 biased;
                 () = over() => return,

@@ -74,6 +74,10 @@ pub const TAKEOVER: Duration = Duration::from_secs(2);
 pub const STALL: Duration = Duration::from_secs(10);
 /// A destination has this long for each step: name, TCP, TLS, handshake, each command.
 pub const STEP: Duration = Duration::from_secs(10);
+/// A destination that was lost is tried again after this long at first …
+pub const RECONNECT_FIRST: Duration = Duration::from_millis(250);
+/// … and after this long at most, where the error has no longer cap of its own.
+pub const RECONNECT_MAX: Duration = Duration::from_secs(5);
 /// Goodbyes and the last bytes of a connection have this long to leave.
 pub const GOODBYE: Duration = Duration::from_secs(1);
 /// At the end of a stream a reader has this long for what is still in the log.

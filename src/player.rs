@@ -7,7 +7,7 @@ use tracing::{debug, info};
 
 use crate::feed::{Feed, Metadata};
 use crate::inbound::{Admitted, House, Inbound};
-use crate::limits::DRAIN;
+use crate::limits::{DRAIN, STALL};
 use crate::net::connection::{Error, Received};
 use crate::net::watch::TICK;
 use crate::net::{Stream, Watch};
@@ -63,7 +63,7 @@ async fn play<S: Stream>(connection: &mut Inbound<S>) -> Result<(), Error> {
                 Received::Drained => return Ok(()),
             },
             _ = tick.tick() => {
-                if watch.has_stalled(connection) {
+                if watch.has_stalled(connection, STALL) {
                     return Err(Error::TimedOut { phase: Phase::Media });
                 }
             }

@@ -13,7 +13,7 @@ use serde::{Serialize, Serializer};
 use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::config::Route;
-use crate::destination::Error;
+use crate::destination::{Error, Refusal};
 use crate::limits::STEP;
 use crate::net::connection::{self, NoSource};
 use crate::net::race::race;
@@ -21,6 +21,7 @@ use crate::net::tls::Wire;
 use crate::net::{Connection, Network};
 use crate::rtmp::capabilities::Announce;
 use crate::rtmp::client::{ClientSession, Event, Target};
+use crate::rtmp::command::Status;
 use crate::rtmp::login::Login;
 use crate::rtmp::server::Role;
 use crate::rtmp::session::{Phase, Session};
@@ -77,8 +78,10 @@ pub struct Failed {
     pub took: Duration,
     /// The error's class, stable.
     pub class: String,
-    /// What is wrong, and what to do.
+    /// What is wrong.
     pub error: String,
+    /// What to do about it.
+    pub advice: &'static str,
 }
 
 /// How far the way to a destination is open.
@@ -109,14 +112,17 @@ pub async fn run<N: Network>(net: &N, route: &Route, publish: bool, random: &mut
         Ok(place) => place,
         Err(error) => {
             let error = format!("its URL fits no stream: {error}");
-            report.failed = Some(Failed { step: Step::Name, took: Duration::ZERO, class: "config".to_owned(), error });
+            let advice = "check what stands in braces in the URL and the key";
+            let (step, took, class) = (Step::Name, Duration::ZERO, "config".to_owned());
+            report.failed = Some(Failed { step, took, class, error, advice });
             return report;
         }
     };
     let mut walk = Walk { net, route, publish, random, report: &mut report, step: Step::Name, since: Instant::now() };
     if let Err(error) = walk.all(url, name).await {
         let (step, took) = (walk.step, walk.since.elapsed());
-        report.failed = Some(Failed { step, took, class: error.class().to_string(), error: error.explain() });
+        let (class, advice) = (error.class().to_string(), error.class().advice());
+        report.failed = Some(Failed { step, took, class, error: error.explain(), advice });
     }
     report
 }
@@ -145,18 +151,15 @@ impl<N: Network> Walk<'_, N> {
     async fn all(&mut self, mut url: Url, name: Secret) -> Result<(), Error> {
         let mut login = Login::new(&url);
         loop {
-            match self.session(url, name.clone()).await {
-                Err(Error::Refused(Phase::Connect, status)) => match login.answer(&status, self.random.u32(..))? {
-                    Some(next) => url = next,
-                    None => return Err(Error::Refused(Phase::Connect, status)),
-                },
-                ended => return ended,
-            }
+            let Some((phase, status)) = self.session(url.clone(), name.clone()).await? else { return Ok(()) };
+            let next = if phase == Phase::Connect { login.answer(&status, self.random.u32(..))? } else { None };
+            let refused = || Error::Refused(phase, Refusal::at(&url, &name, phase, &status));
+            url = next.ok_or_else(refused)?;
         }
     }
 
-    /// The way in one connection.
-    async fn session(&mut self, url: Url, name: Secret) -> Result<(), Error> {
+    /// The way in one connection; or when the server has said no, and how.
+    async fn session(&mut self, url: Url, name: Secret) -> Result<Option<(Phase, Status)>, Error> {
         (self.step, self.since) = (Step::Name, Instant::now());
         let late = |_| Err(io::ErrorKind::TimedOut.into());
         let addresses = timeout(STEP, self.net.lookup(&url.host, url.port)).await.unwrap_or_else(late);
@@ -170,13 +173,18 @@ impl<N: Network> Walk<'_, N> {
         } else {
             Wire::Plain(stream)
         };
-        let target =
-            Target { role: Role::Publish, url, name, agent: AGENT.to_owned(), chunk_size: self.route.chunk_size };
+        let target = Target {
+            role: Role::Publish,
+            url,
+            name,
+            agent: AGENT.to_owned(),
+            chunk_size: self.route.settings.chunk_size,
+        };
         let session = ClientSession::new(target, &handshake::random(self.random.u64(..))).announcing(Announce::Nothing);
         let session = if self.publish { session } else { session.rehearsing() };
         let mut connection: Connection<_, _, NoSource> = Connection::new(stream, session);
         let answered = self.rtmp(&mut connection).await;
-        if answered.is_ok() {
+        if let Ok(None) = answered {
             connection.session.finish();
         }
         connection.close_or_abort().await;
@@ -195,7 +203,7 @@ impl<N: Network> Walk<'_, N> {
     async fn rtmp(
         &mut self,
         connection: &mut Connection<Wire<N::Stream>, ClientSession, NoSource>,
-    ) -> Result<(), Error> {
+    ) -> Result<Option<(Phase, Status)>, Error> {
         let mut phase = connection.session.phase();
         let mut deadline = Instant::now() + STEP;
         loop {
@@ -203,9 +211,9 @@ impl<N: Network> Walk<'_, N> {
                 match event {
                     Event::Started(_) => {
                         self.done(self.step, String::new());
-                        return Ok(());
+                        return Ok(None);
                     }
-                    Event::Refused(phase, status) => return Err(Error::Refused(phase, status)),
+                    Event::Refused(phase, status) => return Ok(Some((phase, status))),
                     Event::Reconnect(Ok(url)) => return Err(Error::Reconnect(url)),
                     Event::Reconnect(Err(_)) | Event::Ended(_) | Event::Message(_) => {}
                 }

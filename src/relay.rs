@@ -147,7 +147,7 @@ pub enum Error {
 #[derive(Debug)]
 enum Assignment {
     Sent {
-        way: Way,
+        way: Box<Way>,
         log: Arc<Log>,
         stop: CancellationToken,
         retry: Arc<Notify>,
@@ -170,7 +170,7 @@ struct Way {
     url: Url,
     trust: Trust,
     name: Secret,
-    chunk_size: usize,
+    settings: destination::Settings,
 }
 
 impl Control {
@@ -504,18 +504,18 @@ impl<N: Network> Relay<N> {
             url: way.url.clone(),
             trust: way.trust.clone(),
             name: way.name.clone(),
-            chunk_size: way.chunk_size,
+            settings: way.settings,
             agent: format!("{AGENT}{})", log.hops().and(self.house.identity)),
             log: log.clone(),
             stop: stop.clone(),
             retry: retry.clone(),
-            join: destination::JOIN,
+            join: way.settings.join(),
             place,
             row,
             random: self.random.fork(),
         };
         self.net.spawn(&mut self.tasks, destination.run());
-        self.assignments.insert(id, Assignment::Sent { way, log: log.clone(), stop, retry });
+        self.assignments.insert(id, Assignment::Sent { way: Box::new(way), log: log.clone(), stop, retry });
     }
 
     /// The stream that is sent to the same place already.
@@ -584,7 +584,7 @@ impl<N: Network> Ordered for Relay<N> {
 
 impl Way {
     fn new(route: &Route, (url, name): (Url, Secret)) -> Self {
-        Way { url, trust: route.trust.clone(), name, chunk_size: route.chunk_size }
+        Way { url, trust: route.trust.clone(), name, settings: route.settings }
     }
 }
 

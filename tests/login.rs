@@ -10,12 +10,12 @@ use base64::prelude::{BASE64_STANDARD, Engine};
 use bytes::BytesMut;
 use md5::{Digest, Md5};
 use rtmp_relay::CancellationToken;
-use rtmp_relay::destination::{Approach, Board, Class, Destination, Error, Place, State, Template};
+use rtmp_relay::destination::{Approach, Board, Class, Destination, Error, Place, Settings, State, Template};
 use rtmp_relay::net::tcp::Tcp;
 use rtmp_relay::net::tls::Trust;
 use rtmp_relay::rtmp::amf0::Amf0;
 use rtmp_relay::rtmp::capabilities::Announce;
-use rtmp_relay::rtmp::chunk::{DEFAULT_SIZE, INITIAL_SIZE, Reader};
+use rtmp_relay::rtmp::chunk::{INITIAL_SIZE, Reader};
 use rtmp_relay::rtmp::command::{Command, Status, code};
 use rtmp_relay::stream::{Join, Log, Name};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -84,7 +84,7 @@ impl Gate {
             url,
             trust: Trust::default(),
             name: key,
-            chunk_size: DEFAULT_SIZE,
+            settings: Settings::default(),
             agent: "test".to_owned(),
             log: Arc::new(Log::new(Default::default())),
             retry: std::sync::Arc::default(),
@@ -225,7 +225,7 @@ async fn who_is_not_let_in_is_told_what_to_do() {
         let error = gate.refuses(who).await;
         assert_eq!(error.explain(), format!("refused in connect: {said}"));
         assert_eq!((error.class(), error.class().state()), (Class::LoginRejected, State::Rejected));
-        assert!(error.class().cap().as_secs() >= 60 && error.class().to_string() == "login_rejected");
+        assert!(error.class().cap(Default::default()).as_secs() >= 60 && error.class().to_string() == "login_rejected");
         assert!(!format!("{error:?} {error}").contains("CANARY"), "{error:?}");
         assert_eq!(gate.apps().len() - before, connections, "{who}");
     }

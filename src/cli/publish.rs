@@ -10,14 +10,13 @@ use tokio_util::sync::CancellationToken;
 
 use super::Publish;
 use super::screen::Screen;
-use crate::destination::{Approach, Board, Destination, Error, Place, Template};
+use crate::destination::{Approach, Board, Destination, Error, Place, Settings, Template};
 use crate::flv::file::{Reader, Tag};
 use crate::ingest::Ingest;
 use crate::net::tcp::Tcp;
 use crate::net::tls::Trust;
 use crate::rtmp::Message;
 use crate::rtmp::capabilities::Announce;
-use crate::rtmp::chunk::DEFAULT_SIZE;
 use crate::stream::log::Limits;
 use crate::stream::{Directory, Hops, Join, Name};
 
@@ -62,7 +61,7 @@ where
         url,
         trust: Trust::default(),
         name: key,
-        chunk_size: DEFAULT_SIZE,
+        settings: Settings::default(),
         agent: AGENT.to_owned(),
         log: publication.log().clone(),
         stop: CancellationToken::new(),
@@ -71,7 +70,7 @@ where
         place: Place::default(),
         random: fastrand::Rng::new(),
     };
-    let said = |error: Error| anyhow!(error.explain());
+    let said = |error: Error| anyhow!("{}: {}", error.explain(), error.class().advice());
     let mut approach = Approach::new(Announce::Forwarding);
     let (connection, message_stream) = tokio::select! {
         () = stop.cancelled() => return Ok(0),

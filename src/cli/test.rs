@@ -67,7 +67,9 @@ fn table(reports: &[Report]) -> String {
     }
     for report in reports {
         let _ = match &report.failed {
-            Some(failed) => write!(text, "\n{} ({}): {}\n", report.destination, report.server, failed.error),
+            Some(failed) => {
+                write!(text, "\n{} ({}): {}\n  {}\n", report.destination, report.server, failed.error, failed.advice)
+            }
             None => continue,
         };
     }

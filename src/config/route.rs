@@ -4,10 +4,9 @@ use super::key;
 use super::problem::{At, Place, Problem, Problems};
 use super::value::Hidden;
 use super::{settings, tls};
-use crate::destination::Template;
+use crate::destination::{Settings, Template};
 use crate::net::tls::Trust;
 use crate::rtmp::Secret;
-use crate::rtmp::chunk::DEFAULT_SIZE;
 use crate::rtmp::url::{self, Url};
 use crate::stream::pattern::Captures;
 use crate::stream::{Name, Pattern};
@@ -23,8 +22,8 @@ pub struct Route {
     pub trust: Trust,
     /// Which streams go there.
     pub streams: Vec<Pattern>,
-    /// The chunk size it is sent with, in bytes.
-    pub chunk_size: usize,
+    /// How they are sent.
+    pub settings: Settings,
     /// Whether anything is sent there.
     pub enabled: bool,
 }
@@ -33,7 +32,7 @@ impl Route {
     /// A destination for every stream.
     pub fn new(name: String, url: Template) -> Self {
         let (trust, streams) = (Trust::default(), vec![Pattern::all()]);
-        Route { name, url, trust, streams, chunk_size: DEFAULT_SIZE, enabled: true }
+        Route { name, url, trust, streams, settings: Settings::default(), enabled: true }
     }
 
     /// Where `stream` goes there, and its name there; none if it does not go there.
@@ -45,7 +44,7 @@ impl Route {
 
 /// Reads destinations for every stream. Each is named after its host; where several share one, they are numbered.
 pub fn destinations<T: AsRef<str>>(urls: &[T]) -> Result<Vec<Route>, Problems> {
-    let mut routes = Routes::new(DEFAULT_SIZE, Trust::default(), Vec::new());
+    let mut routes = Routes::new(Settings::default(), Trust::default(), Vec::new());
     for text in urls {
         routes.every(text.as_ref().to_owned().into());
     }
@@ -56,7 +55,7 @@ pub fn destinations<T: AsRef<str>>(urls: &[T]) -> Result<Vec<Route>, Problems> {
 #[derive(Debug)]
 pub(super) struct Routes {
     /// For those that say nothing else.
-    chunk_size: usize,
+    defaults: Settings,
     trust: Trust,
     /// Each with its own name, if it was given one, and where it stands.
     routes: Vec<(Route, Option<At<String>>, Option<Place>)>,
@@ -67,12 +66,12 @@ pub(super) struct Routes {
 
 impl Routes {
     /// None yet, and what is wrong elsewhere.
-    pub(super) fn new(chunk_size: usize, trust: Trust, problems: Vec<Problem>) -> Self {
-        Routes { chunk_size, trust, routes: Vec::new(), problems, read: 0 }
+    pub(super) fn new(defaults: Settings, trust: Trust, problems: Vec<Problem>) -> Self {
+        Routes { defaults, trust, routes: Vec::new(), problems, read: 0 }
     }
 
     fn route(&self, url: Template) -> Route {
-        Route { chunk_size: self.chunk_size, trust: self.trust.clone(), ..Route::new(String::new(), url) }
+        Route { settings: self.defaults, trust: self.trust.clone(), ..Route::new(String::new(), url) }
     }
 
     /// One more that every stream goes to.
@@ -113,10 +112,12 @@ impl Routes {
             }
         }
         let streams = given.source_streams.map(|sources| sources.into_iter().map(|source| source.value.0).collect());
+        let settings =
+            Settings { chunk_size: given.chunk_size.map_or(self.defaults.chunk_size, |size| size.0), ..self.defaults };
         let route = Route {
             streams: streams.unwrap_or_else(|| vec![Pattern::all()]),
             trust,
-            chunk_size: given.chunk_size.map_or(self.chunk_size, |size| size.0),
+            settings,
             enabled: given.enabled.unwrap_or(true),
             ..self.route(url)
         };

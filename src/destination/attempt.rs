@@ -5,16 +5,22 @@ use std::net::SocketAddr;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::{Approach, Destination, Error, Outbound};
-use crate::limits::STEP;
 use crate::net::race::race;
 use crate::net::tls::Wire;
 use crate::net::{Connection, Network, connection};
 use crate::rtmp::client::{ClientSession, Event, Target};
+use crate::rtmp::command::Status;
 use crate::rtmp::handshake;
 use crate::rtmp::login::Login;
 use crate::rtmp::server::Role;
 use crate::rtmp::session::{Phase, Session};
 use crate::rtmp::url::Url;
+
+/// How a TLS server answers who does not speak it: the alert record of TLS 1.0 and later (RFC 8446 §5.1).
+const TLS_ALERT: [u8; 2] = [21, 3];
+
+/// What a server has answered: the session and its message stream, or when it has said no, and how.
+type Answer<N> = Result<(Outbound<N>, u32), (Phase, Status)>;
 
 impl<N: Network> Destination<N> {
     /// Opens a session. A server that wants a user name and password asks in three connections, all of one attempt.
@@ -23,21 +29,21 @@ impl<N: Network> Destination<N> {
         let mut url = elsewhere.clone().unwrap_or_else(|| self.url.clone());
         let mut login = Login::new(&url);
         loop {
-            match self.open(url, elsewhere.is_some(), approach).await {
-                Err(Error::Refused(Phase::Connect, status)) => match login.answer(&status, self.random.u32(..))? {
-                    Some(next) => url = next,
-                    None => return Err(Error::Refused(Phase::Connect, status)),
-                },
-                opened => return opened,
-            }
+            let (phase, status) = match self.open(url, elsewhere.is_some(), approach).await? {
+                Ok(opened) => return Ok(opened),
+                Err(refused) => refused,
+            };
+            let next = if phase == Phase::Connect { login.answer(&status, self.random.u32(..))? } else { None };
+            url = next.ok_or_else(|| Error::Refused(phase, self.refusal(phase, &status)))?;
         }
     }
 
     /// Name, TCP, TLS, handshake, connect, createStream, publish: a deadline for each.
     /// The connection is closed before an error is returned: a server must never see two of us.
-    async fn open(&mut self, url: Url, elsewhere: bool, approach: &mut Approach) -> Result<(Outbound<N>, u32), Error> {
+    async fn open(&mut self, url: Url, elsewhere: bool, approach: &mut Approach) -> Result<Answer<N>, Error> {
+        let patience = self.settings.timeouts.connect;
         let lookup = self.net.lookup(&url.host, url.port);
-        let addresses = timeout(STEP, lookup).await.unwrap_or_else(|_| Err(std::io::ErrorKind::TimedOut.into()));
+        let addresses = timeout(patience, lookup).await.unwrap_or_else(|_| Err(std::io::ErrorKind::TimedOut.into()));
         let addresses = addresses.map_err(Error::Lookup)?;
         let may_go = |address: &SocketAddr| !elsewhere || approach.may_go(address.ip());
         let allowed: Vec<SocketAddr> = addresses.iter().copied().filter(may_go).collect();
@@ -46,7 +52,7 @@ impl<N: Network> Destination<N> {
             (_, 0) => return Err(Error::Internal),
             _ => {}
         }
-        let race = timeout(STEP, race(&allowed, |address| self.net.connect(address))).await;
+        let race = timeout(patience, race(&allowed, |address| self.net.connect(address))).await;
         let connected = race.unwrap_or_else(|_| Err(std::io::ErrorKind::TimedOut.into()));
         let (address, stream) = connected.map_err(Error::Connect)?;
         if !elsewhere {
@@ -61,20 +67,20 @@ impl<N: Network> Destination<N> {
             url,
             name: self.name.clone(),
             agent: self.agent.clone(),
-            chunk_size: self.chunk_size,
+            chunk_size: self.settings.chunk_size,
         };
         let session =
             ClientSession::new(target, &handshake::random(self.random.u64(..))).announcing(approach.announce());
         let mut connection: Outbound<N> = Connection::new(stream, session);
         let mut phase = connection.session.phase();
-        let mut deadline = Instant::now() + STEP;
+        let mut deadline = Instant::now() + patience;
         loop {
             while let Some(event) = connection.event()? {
                 match event {
-                    Event::Started(message_stream) => return Ok((connection, message_stream)),
+                    Event::Started(message_stream) => return Ok(Ok((connection, message_stream))),
                     Event::Refused(phase, status) => {
                         connection.close_or_abort().await;
-                        return Err(Error::Refused(phase, status));
+                        return Ok(Err((phase, status)));
                     }
                     Event::Reconnect(Ok(url)) => {
                         connection.close_or_abort().await;
@@ -85,10 +91,13 @@ impl<N: Network> Destination<N> {
             }
             if connection.session.phase() != phase {
                 phase = connection.session.phase();
-                deadline = Instant::now() + STEP;
+                deadline = Instant::now() + patience;
             }
             let late = |_| connection::Error::TimedOut { phase };
-            timeout_at(deadline, connection.receive()).await.map_err(late)??;
+            if let Err(error) = timeout_at(deadline, connection.receive()).await.map_err(late).flatten() {
+                let alert = phase == Phase::Handshake && connection.session.input().starts_with(&TLS_ALERT);
+                return Err(if alert { Error::SpeaksTls } else { error.into() });
+            }
         }
     }
 }

@@ -1,15 +1,12 @@
-//! What can go wrong with a destination, whose fault it is, and how soon to try again.
+//! What can go wrong with a destination, and whose fault it is.
 
-use std::fmt;
 use std::io;
 use std::time::Duration;
 
-use super::State;
+use super::{Class, Refusal};
 use crate::causes;
-use crate::limits::STALL;
 use crate::net::{connection, tls};
 use crate::rtmp::Secret;
-use crate::rtmp::command::{self, code};
 use crate::rtmp::login;
 use crate::rtmp::session::Phase;
 use crate::rtmp::url::Url;
@@ -30,14 +27,14 @@ pub enum Error {
     #[error(transparent)]
     Connection(#[from] connection::Error),
     /// The server said no.
-    #[error("refused {0}: {code}", code = printable(&.1.code))]
-    Refused(Phase, command::Status),
+    #[error("refused {0}: {1}")]
+    Refused(Phase, Refusal),
     /// The server wants to know who we are, and we could not tell it.
     #[error("refused in connect")]
     Login(#[from] login::Error),
     /// The server ended a stream it had accepted.
-    #[error("ended by the server: {code}", code = printable(&.0.code))]
-    Kicked(command::Status),
+    #[error("ended by the server: {0}")]
+    Kicked(Refusal),
     /// It wants us to connect again, there.
     #[error("the server asks for a new connection again and again")]
     Reconnect(Url),
@@ -48,36 +45,27 @@ pub enum Error {
     #[error("rtmp-relay has panicked; this is a bug, please report it")]
     Panicked,
     /// The server takes no more bytes.
-    #[error("the server has taken nothing for {} s", STALL.as_secs())]
-    Stalled,
-}
-
-/// Kinds of errors with a retry cap of their own. Their names are stable.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Class {
-    /// Name, TCP, silence, a lost connection.
-    Network,
-    /// The server ended a started stream.
-    Kicked,
-    /// An old session is still open there, or somebody else's.
-    AlreadyLive,
-    /// Its certificate does not prove who it is, or it speaks no TLS that we do.
-    Tls,
-    /// No to `connect`.
-    Refused,
-    /// No to our user name and password, or to our having none.
-    LoginRejected,
-    /// No to `publish`.
-    KeyRejected,
-    /// The stream has come round to a relay it had left.
-    Loop,
+    #[error("the server has taken nothing for {} s", .0.as_secs())]
+    Stalled(Duration),
+    /// It has answered in TLS.
+    #[error("the server speaks TLS at this port")]
+    SpeaksTls,
+    /// It has left soon after it was sent something that it had not announced.
+    #[error("the server has left when it was sent {what}, which it did not announce")]
+    Codec {
+        /// Codecs and features.
+        what: String,
+        /// How it has left.
+        #[source]
+        source: connection::Error,
+    },
 }
 
 impl Error {
     /// What kind of error it is.
     pub fn class(&self) -> Class {
         match self {
-            Error::Lookup(_) | Error::Connect(_) | Error::Stalled | Error::Panicked => Class::Network,
+            Error::Lookup(_) | Error::Connect(_) | Error::Stalled(_) | Error::Panicked => Class::Network,
             Error::Reconnect(_) | Error::Internal => Class::Network,
             Error::Tls(error) if error.is_network() => Class::Network,
             Error::Tls(_) => Class::Tls,
@@ -87,22 +75,15 @@ impl Error {
                 | connection::Error::Lost { phase: Phase::Request, .. },
             ) => Class::KeyRejected,
             Error::Connection(_) => Class::Network,
-            Error::Kicked(_) => Class::Kicked,
+            Error::SpeaksTls => Class::Tls,
+            Error::Codec { .. } => Class::CodecRefused,
             Error::Login(_) => Class::LoginRejected,
-            Error::Refused(_, status) if status.code == code::PUBLISH_LOOP => Class::Loop,
-            Error::Refused(_, status) if status.code == code::PUBLISH_BAD_NAME => Class::AlreadyLive,
-            Error::Refused(Phase::Request, _) => Class::KeyRejected,
-            Error::Refused(..) => Class::Refused,
+            Error::Refused(_, refusal) | Error::Kicked(refusal) => refusal.class,
         }
     }
 
-    /// Takes the key out of what the server has said: it knows the key too.
+    /// Takes the key out of what the server has shown: it may have been put into a certificate.
     pub(super) fn forget(&mut self, key: &Secret) {
-        if let Error::Refused(_, status) | Error::Kicked(status) = self
-            && status.code.contains(key.expose())
-        {
-            status.code.clear();
-        }
         if let Error::Tls(error) = self {
             error.forget(key.expose());
         }
@@ -121,56 +102,9 @@ impl Error {
     /// The error and its causes in one line. Of a server's own words only the code is among them: descriptions repeat keys.
     pub fn explain(&self) -> String {
         let text = causes::in_one_line(self);
-        if let Error::Tls(error) = self {
-            return error.advice().map_or(text.clone(), |advice| format!("{text} ({advice})"));
-        }
-        match self.class() {
-            Class::KeyRejected => format!("{text} (usually a wrong or expired stream key)"),
-            Class::AlreadyLive => format!("{text} (the key is in use: an old session, or another encoder)"),
-            Class::Loop => format!("{text} (the stream would go in a circle)"),
-            Class::Network | Class::Kicked | Class::Tls | Class::Refused | Class::LoginRejected => text,
-        }
-    }
-}
-
-impl Class {
-    /// The longest wait between two tries. None gives up.
-    pub fn cap(self) -> Duration {
-        Duration::from_secs(match self {
-            Class::Network | Class::Kicked => 5,
-            Class::AlreadyLive => 30,
-            Class::Tls | Class::Refused | Class::LoginRejected | Class::KeyRejected | Class::Loop => 60,
-        })
-    }
-
-    /// The state a destination waits in.
-    pub fn state(self) -> State {
         match self {
-            Class::Network | Class::Kicked | Class::AlreadyLive => State::BackingOff,
-            Class::Tls | Class::Refused | Class::LoginRejected | Class::KeyRejected => State::Rejected,
-            Class::Loop => State::Blocked,
+            Error::Tls(error) => error.advice().map_or(text.clone(), |advice| format!("{text} ({advice})")),
+            _ => text,
         }
     }
-}
-
-impl fmt::Display for Class {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Class::Network => "network",
-            Class::Kicked => "kicked",
-            Class::AlreadyLive => "already_live",
-            Class::Tls => "tls",
-            Class::Refused => "refused",
-            Class::LoginRejected => "login_rejected",
-            Class::KeyRejected => "key_rejected",
-            Class::Loop => "loop",
-        })
-    }
-}
-
-/// A server's code if it looks like one. What it sends is data: it could be our key, or move the cursor.
-fn printable(code: &str) -> &str {
-    let sound =
-        code.len() <= 64 && code.starts_with("Net") && code.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'.');
-    if sound { code } else { "(no known code)" }
 }

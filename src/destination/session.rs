@@ -13,6 +13,7 @@ use crate::net::connection::Received;
 use crate::net::watch::TICK;
 use crate::net::{Connection, Network, Stream, Watch};
 use crate::rtmp::client::{ClientSession, Event};
+use crate::rtmp::session::Phase;
 use crate::rtmp::url::Url;
 
 /// How often it is looked whether the key frame has come at which to leave.
@@ -21,15 +22,18 @@ const LOOK: Duration = Duration::from_millis(50);
 /// No bytes have left for this long: no longer `live`.
 const QUIET: Duration = Duration::from_secs(2);
 
+/// A server that does not like what it is sent leaves within this time: it looks at the first frames.
+const DISLIKE: Duration = Duration::from_secs(5);
+
 impl<N: Network> Destination<N> {
     /// Sends the stream until it ends (`Ok`) or the session does.
     pub async fn publish(&mut self, mut connection: Outbound<N>, stream: u32) -> Result<(), Error> {
         let metadata = Metadata::SetDataFrame;
-        connection.feed(Feed::new(self.log.clone(), self.join, stream, self.chunk_size, metadata));
+        connection.feed(Feed::new(self.log.clone(), self.join, stream, self.settings.chunk_size, metadata));
         self.row.update(Status::session_began);
         let stream_name = self.row.status().stream.map(display);
         info!(destination = %self.row.name(), stream = stream_name, "destination live");
-        let mut leaving = None;
+        let (mut leaving, began) = (None, Instant::now());
         let ended = self.send(&mut connection, &mut leaving).await;
         self.row.update(|s| {
             s.count(connection.sent(), connection.source(Feed::stats).unwrap_or_default());
@@ -49,15 +53,23 @@ impl<N: Network> Destination<N> {
                 Err(error)
             }
             Err(error) => {
+                let unannounced = unannounced(&connection).filter(|_| began.elapsed() < DISLIKE).unwrap_or_default();
                 connection.abort();
-                // It said that it would not last.
-                Err(leaving.map_or(error, |leaving| Error::Reconnect(leaving.to)))
+                Err(match (leaving, error) {
+                    // It said that it would not last.
+                    (Some(leaving), _) => Error::Reconnect(leaving.to),
+                    (None, Error::Connection(source)) if !unannounced.is_empty() => {
+                        Error::Codec { what: unannounced.join(", "), source }
+                    }
+                    (None, error) => error,
+                })
             }
         }
     }
 
     async fn send(&mut self, connection: &mut Outbound<N>, leaving: &mut Option<Leaving>) -> Result<(), Error> {
         let mut watch = Watch::default();
+        let progress = self.settings.timeouts.progress;
         let mut declined = false;
         let mut tick = interval(TICK);
         let mut last = (connection.sent(), Instant::now());
@@ -70,8 +82,10 @@ impl<N: Network> Destination<N> {
         loop {
             while let Some(event) = connection.event()? {
                 match event {
-                    Event::Ended(status) => return Err(Error::Kicked(status)),
-                    Event::Refused(phase, status) => return Err(Error::Refused(phase, status)),
+                    Event::Ended(status) => return Err(Error::Kicked(self.refusal(Phase::Media, &status))),
+                    Event::Refused(phase, status) => {
+                        return Err(Error::Refused(phase, self.refusal(phase, &status)));
+                    }
                     Event::Reconnect(Ok(to)) => _ = leaving.get_or_insert_with(|| Leaving::new(to, connection)),
                     // Said once, however often it asks.
                     Event::Reconnect(Err(error)) if !std::mem::replace(&mut declined, true) => {
@@ -94,8 +108,8 @@ impl<N: Network> Destination<N> {
                 () = stop.cancelled() => return Ok(()),
                 () = sleep(LOOK), if leaving.is_some() => {}
                 _ = tick.tick() => {
-                    if watch.has_stalled(connection) && !mutant!(NeverStalled) {
-                        return Err(Error::Stalled);
+                    if watch.has_stalled(connection, progress) && !mutant!(NeverStalled) {
+                        return Err(Error::Stalled(progress));
                     }
                     let now = Instant::now();
                     if connection.sent() != last.0 {
@@ -122,8 +136,7 @@ impl<N: Network> Destination<N> {
 
     /// Says what the server did not announce and is sent all the same: once, and again when it changes.
     fn advise(&self, connection: &Outbound<N>) {
-        let begun = |feed: &Feed| (feed.starts() > 0).then(|| connection.session.unannounced(feed.needs()));
-        let Some(unannounced) = connection.source(begun).flatten() else { return };
+        let Some(unannounced) = unannounced(connection) else { return };
         if self.row.status().unannounced == unannounced {
             return;
         }
@@ -133,6 +146,12 @@ impl<N: Network> Destination<N> {
         }
         self.row.update(|s| s.unannounced = unannounced);
     }
+}
+
+/// What the server did not announce and has been sent, once it has been sent anything.
+fn unannounced<S: Stream>(connection: &Connection<S, ClientSession, Feed>) -> Option<Vec<String>> {
+    let begun = |feed: &Feed| (feed.starts() > 0).then(|| connection.session.unannounced(feed.needs()));
+    connection.source(begun).flatten()
 }
 
 /// A session whose server has asked for a new one. It goes on to the next key frame, with which the new one begins, so that

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::Class;
 use crate::feed::Stats;
 use crate::stream::Name;
 
@@ -47,8 +48,10 @@ pub struct Status {
     /// What the stream has that the server did not announce: codecs, multitrack. It is sent all the same, and many servers that
     /// announce nothing take it; where they do not, this is why nobody sees a picture. Plain H.264 and AAC are never here.
     pub unannounced: Vec<String>,
-    /// The last error in words. It stays after a recovery.
+    /// The last error in words. It stays after a recovery …
     pub last_error: Option<String>,
+    /// … and so does its class.
+    pub class: Option<Class>,
     /// When the next attempt is due, if it waits for one.
     pub retry_at: Option<Instant>,
     /// Connections tried.
@@ -86,6 +89,7 @@ impl Status {
             reason: None,
             unannounced: Vec::new(),
             last_error: None,
+            class: None,
             retry_at: None,
             attempts: 0,
             reconnects: 0,
@@ -100,6 +104,11 @@ impl Status {
             sessions: 0,
             counted: (0, Stats::default(), now),
         }
+    }
+
+    /// What people can do about the last error.
+    pub fn advice(&self) -> Option<&'static str> {
+        self.class.map(Class::advice)
     }
 
     /// Time spent connected so far.
@@ -118,9 +127,10 @@ impl Status {
     }
 
     /// The attempt or the session has failed; the next attempt is due after `wait`.
-    pub(super) fn failed(&mut self, state: State, reason: String, wait: Duration) {
+    pub(super) fn failed(&mut self, class: Class, reason: String, wait: Duration) {
+        self.class = Some(class);
         self.last_error = Some(reason.clone());
-        self.enter(state, Some(reason));
+        self.enter(class.state(), Some(reason));
         self.retry_at = Some(Instant::now() + wait);
     }
 

@@ -101,7 +101,10 @@ mod tests {
             async move {
                 match deed {
                     b'c' => Ok(()),
-                    b'l' => Ok(sleep(Duration::from_secs(1)).await),
+                    b'l' => {
+                        sleep(Duration::from_secs(1)).await;
+                        Ok(())
+                    }
                     b'f' => Err(io::ErrorKind::ConnectionRefused.into()),
                     _ => std::future::pending().await,
                 }

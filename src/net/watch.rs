@@ -5,7 +5,6 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::{Connection, Source, Stream};
-use crate::limits::STALL;
 use crate::rtmp::session::Session;
 
 /// How often to ask.
@@ -26,13 +25,17 @@ impl Default for Watch {
 
 impl Watch {
     /// Whether the peer is to be left: bytes have been waiting, and by the next look none of them will have been taken for
-    /// `limits::STALL`. Asked at each `TICK`; what moved did so up to a tick before it was seen.
-    pub fn has_stalled<S: Stream, P: Session, M: Source>(&mut self, connection: &Connection<S, P, M>) -> bool {
+    /// `limit`. Asked at each `TICK`; what moved did so up to a tick before it was seen.
+    pub fn has_stalled<S: Stream, P: Session, M: Source>(
+        &mut self,
+        connection: &Connection<S, P, M>,
+        limit: Duration,
+    ) -> bool {
         let (sent, now) = (connection.sent(), Instant::now());
         if sent != self.sent || !connection.is_blocked() {
             *self = Watch { sent, moved: now };
         }
         let ahead = if mutant!(SeenTooLate) { Duration::ZERO } else { 2 * TICK };
-        now - self.moved >= STALL - ahead
+        now - self.moved >= limit.saturating_sub(ahead)
     }
 }

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use rtmp_relay::destination::{State, Status};
+use rtmp_relay::destination::{Class, State, Status};
 use rtmp_relay::limits::{DRAIN, FILL_BYTES, GOODBYE, LOG_TIME, STALL, STEP};
 
 use super::findings::Findings;
@@ -278,9 +278,9 @@ impl Watched {
         }
         let wait = status.retry_at.map_or(Duration::ZERO, |at| at - status.since);
         let text = status.last_error.as_deref().unwrap_or_default();
-        let cap = match status.state {
-            State::BackingOff if text.contains("the key is in use") => secs(30),
-            State::BackingOff => secs(5),
+        let cap = match status.class {
+            Some(Class::Network | Class::Kicked) => secs(5),
+            Some(Class::AlreadyLive) => secs(30),
             _ => secs(60),
         };
         let lasted = self.live.map_or(Duration::ZERO, |live| now - live);
@@ -336,11 +336,13 @@ fn point(status: &Status, text: &str, found: &mut Findings) {
         ("timed out", Point::StepTimedOut),
         ("cannot connect", Point::ConnectFailed),
         ("protocol error", Point::ProtocolError),
-        ("the key is in use", Point::AlreadyLive),
     ] {
         if text.contains(words) {
             found.reached(point);
         }
+    }
+    if status.class == Some(Class::AlreadyLive) {
+        found.reached(Point::AlreadyLive);
     }
     if status.state == State::Rejected {
         found.reached(Point::Rejected);

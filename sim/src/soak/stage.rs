@@ -162,7 +162,7 @@ impl Stage {
         let urls: Vec<String> =
             SERVERS[..self.plan.servers].iter().map(|to| format!("rtmp://{to}/{{app}}/{{stream}}")).collect();
         let mut destinations = config::destinations(&urls).expect("URLs");
-        destinations.iter_mut().for_each(|route| route.chunk_size = self.plan.chunk_size);
+        destinations.iter_mut().for_each(|route| route.settings.chunk_size = self.plan.chunk_size);
         let config = Config {
             listen: config::listen(":1935").expect("an address"),
             destinations,
