@@ -16,12 +16,13 @@ use std::task::Poll;
 use std::time::Duration;
 
 use tokio::sync::Notify;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, interval, sleep};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 pub mod approach;
 mod attempt;
+pub mod bitrate;
 pub mod board;
 pub mod class;
 pub mod error;
@@ -32,6 +33,7 @@ pub mod status;
 pub mod target;
 
 pub use approach::Approach;
+pub use bitrate::Meter;
 pub use board::{Board, Row};
 pub use class::Class;
 pub use error::Error;
@@ -43,6 +45,7 @@ pub use target::Template;
 use crate::backoff::Backoff;
 use crate::feed::Feed;
 use crate::net::tls::{Trust, Wire};
+use crate::net::watch::TICK;
 use crate::net::{Connection, Network};
 use crate::rtmp::capabilities::Announce;
 use crate::rtmp::client::ClientSession;
@@ -166,12 +169,28 @@ impl<N: Network> Destination<N> {
                 warn!(destination = %name, class = %class, retry_in = ?wait, advice, "destination lost: {text}");
                 said.clone_from(&text);
             }
-            self.row.update(|s| s.failed(class, text, wait));
+            let too_much = matches!(error, Error::TooMuch { .. });
+            self.row.update(|s| s.failed(class, text, (!too_much).then_some(wait)));
             tokio::select! {
                 biased;
                 () = over() => return,
                 () = self.retry.notified() => backoff.reset(),
-                () = sleep(wait) => {}
+                () = self.pause(&error, wait) => {}
+            }
+        }
+    }
+}
+
+impl<N: Network> Destination<N> {
+    /// Waits for the next attempt: for a while, or until the stream is one for this server again.
+    async fn pause(&self, error: &Error, wait: Duration) {
+        let Error::TooMuch { limit, .. } = error else { return sleep(wait).await };
+        let (mut meter, mut tick) = (Meter::default(), interval(TICK));
+        loop {
+            tick.tick().await;
+            meter.look(self.log.appended());
+            if meter.over(bitrate::NOTED).is_some_and(|rate| rate <= *limit) {
+                return;
             }
         }
     }

@@ -117,3 +117,9 @@ pub const SEGMENT_TIME: Duration = Duration::from_secs(1);
 pub const SEGMENT_BYTES: u64 = 100_000;
 /// The longest file of a recording: its times have 31 bits of milliseconds, 24.8 days.
 pub const RECORDING_TIME: Duration = Duration::from_secs(24 * 86_400);
+/// Waits between tries that may be asked for.
+pub const RECONNECT_WAITS: std::ops::RangeInclusive<Duration> = Duration::from_millis(50)..=Duration::from_secs(3600);
+/// Patience with a destination that may be asked for.
+pub const PATIENCE: std::ops::RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(300);
+/// Lags that may be asked for: a log holds no more.
+pub const LAGS: std::ops::RangeInclusive<Duration> = Duration::from_millis(500)..=LOG_TIME;

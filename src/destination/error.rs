@@ -47,6 +47,14 @@ pub enum Error {
     /// The server takes no more bytes.
     #[error("the server has taken nothing for {} s", .0.as_secs())]
     Stalled(Duration),
+    /// The stream has more bits a second than the destination is meant for.
+    #[error("the stream has {} and this destination's limit is {}", rate(*.bitrate), rate(*.limit))]
+    TooMuch {
+        /// Bits a second.
+        bitrate: u64,
+        /// Bits a second.
+        limit: u64,
+    },
     /// It has answered in TLS.
     #[error("the server speaks TLS at this port")]
     SpeaksTls,
@@ -75,6 +83,7 @@ impl Error {
                 | connection::Error::Lost { phase: Phase::Request, .. },
             ) => Class::KeyRejected,
             Error::Connection(_) => Class::Network,
+            Error::TooMuch { .. } => Class::TooMuch,
             Error::SpeaksTls => Class::Tls,
             Error::Codec { .. } => Class::CodecRefused,
             Error::Login(_) => Class::LoginRejected,
@@ -107,4 +116,9 @@ impl Error {
             _ => text,
         }
     }
+}
+
+/// Bits a second for people.
+pub(super) fn rate(bits: u64) -> String {
+    format!("{:.1} Mbit/s", bits as f64 / 1e6)
 }

@@ -6,7 +6,7 @@ use tokio::time::{Instant, interval, sleep};
 use tracing::field::display;
 use tracing::{info, warn};
 
-use super::{Destination, Error, Outbound, State, Status};
+use super::{Destination, Error, Meter, Outbound, State, Status, bitrate};
 use crate::feed::{Feed, Metadata};
 use crate::limits::{DRAIN, RECONNECT_WAIT};
 use crate::net::connection::Received;
@@ -70,6 +70,7 @@ impl<N: Network> Destination<N> {
     async fn send(&mut self, connection: &mut Outbound<N>, leaving: &mut Option<Leaving>) -> Result<(), Error> {
         let mut watch = Watch::default();
         let progress = self.settings.timeouts.progress;
+        let (mut meter, limit) = (Meter::default(), self.settings.max_bitrate.unwrap_or(u64::MAX));
         let mut declined = false;
         let mut tick = interval(TICK);
         let mut last = (connection.sent(), Instant::now());
@@ -115,11 +116,16 @@ impl<N: Network> Destination<N> {
                     if connection.sent() != last.0 {
                         last = (connection.sent(), now);
                     }
+                    meter.look(self.log.appended());
+                    if let Some(bitrate) = meter.over(bitrate::BLOCKED).filter(|rate| *rate > limit) {
+                        return Err(Error::TooMuch { bitrate, limit });
+                    }
+                    let too_much = meter.over(bitrate::NOTED).filter(|rate| *rate > limit);
                     let trouble = match now - last.1 >= QUIET {
-                        false => None,
                         true if mutant!(AlwaysLive) => None,
-                        true if connection.is_blocked() => Some("the server takes nothing"),
-                        true => Some("nothing comes from the encoder"),
+                        true if connection.is_blocked() => Some("the server takes nothing".to_owned()),
+                        true => Some("nothing comes from the encoder".to_owned()),
+                        false => too_much.map(|bitrate| Error::TooMuch { bitrate, limit }.to_string()),
                     };
                     let stats = connection.source(Feed::stats).unwrap_or_default();
                     self.advise(connection);
@@ -127,7 +133,7 @@ impl<N: Network> Destination<N> {
                         s.count(last.0, stats);
                         s.unsent = connection.unsent();
                         let state = if trouble.is_some() { State::Degraded } else { State::Live };
-                        s.enter(state, trouble.map(str::to_owned));
+                        s.enter(state, trouble);
                     });
                 }
             }

@@ -126,12 +126,12 @@ impl Status {
         self.retry_at = None;
     }
 
-    /// The attempt or the session has failed; the next attempt is due after `wait`.
-    pub(super) fn failed(&mut self, class: Class, reason: String, wait: Duration) {
+    /// The attempt or the session has failed; the next attempt is due after `wait`, or when the stream has changed.
+    pub(super) fn failed(&mut self, class: Class, reason: String, wait: Option<Duration>) {
         self.class = Some(class);
         self.last_error = Some(reason.clone());
         self.enter(class.state(), Some(reason));
-        self.retry_at = Some(Instant::now() + wait);
+        self.retry_at = wait.map(|wait| Instant::now() + wait);
     }
 
     /// The server has accepted the stream.

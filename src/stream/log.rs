@@ -40,6 +40,8 @@ pub(super) struct State {
     /// Position of the first frame held.
     pub(super) first: u64,
     bytes: usize,
+    /// Payload bytes ever appended.
+    appended: u64,
     /// Positions held where decoding may start, oldest first.
     starts: VecDeque<u64>,
     pub(super) ended: bool,
@@ -60,6 +62,7 @@ impl Log {
             frames: VecDeque::new(),
             first: 0,
             bytes: 0,
+            appended: 0,
             starts: VecDeque::new(),
             ended: false,
             session: 0,
@@ -135,6 +138,11 @@ impl Log {
         state.hops = hops;
     }
 
+    /// Bytes of payload since the stream's beginning.
+    pub fn appended(&self) -> u64 {
+        self.state().appended
+    }
+
     /// Bytes held, for statistics.
     pub fn bytes(&self) -> usize {
         self.state().bytes
@@ -182,6 +190,7 @@ impl State {
     fn append(&mut self, frame: Frame) {
         self.last[frame.kind as usize] = Some(frame.time);
         self.bytes += frame.bytes(self.frames.back().map(|before| &before.preamble));
+        self.appended += frame.payload.len() as u64;
         if frame.start {
             self.starts.push_back(self.end());
         }
