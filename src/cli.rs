@@ -14,6 +14,7 @@ use crate::config::{Settings, file};
 
 mod check;
 mod demo;
+mod platforms;
 mod play;
 mod publish;
 mod reload;
@@ -70,6 +71,9 @@ enum Command {
     /// Try the way to each destination, step by step, without sending anything
     #[command(after_help = EXIT_CODES)]
     Test(Test),
+    /// Platforms that have a name here: where they take streams, and what they take
+    #[command(after_help = EXIT_CODES)]
+    Platforms(Platforms),
     /// Publish an FLV file to a server, in real time
     #[command(after_help = EXIT_CODES)]
     Publish(Publish),
@@ -130,6 +134,12 @@ struct Test {
     /// Print JSON
     #[arg(long)]
     json: bool,
+}
+
+#[derive(Debug, Args)]
+struct Platforms {
+    /// Everything about this one, as in youtube
+    platform: Option<String>,
 }
 
 #[derive(Debug, Args)]
@@ -200,6 +210,7 @@ impl Cli {
             Some(Command::Config(About::Example)) => print(file::EXAMPLE),
             Some(Command::Config(About::Schema)) => print(&file::schema()),
             Some(Command::Test(test)) => test::run(test).await,
+            Some(Command::Platforms(platforms)) => platforms::run(&platforms),
             Some(Command::Publish(publish)) => publish::run(publish, stop).await,
             Some(Command::Play(play)) => play::run(play, stop).await,
             Some(Command::Repair(files)) => repair::run(files),

@@ -28,6 +28,7 @@
 //! | [`recorder`] | FLV files |
 //! | [`relay`] | all of them together |
 //! | [`preflight`] | the way to a destination, tried before the show |
+//! | [`platforms`] | what is known of YouTube and the others |
 //! | [`config`], [`limits`] | what it is told, and what it allows |
 //!
 //! # A relay in your program
@@ -81,6 +82,7 @@ pub mod inbound;
 pub mod ingest;
 pub mod limits;
 pub mod net;
+pub mod platforms;
 pub mod player;
 pub mod preflight;
 pub mod recorder;

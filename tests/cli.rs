@@ -268,3 +268,19 @@ fn the_environment_goes_before_the_file_and_flags_before_both() {
     assert!(first_line(&mut serve()).contains(" listens on 127.0.0.2:"));
     assert!(first_line(serve().args(["--listen", "127.0.0.3:0"])).contains(" listens on 127.0.0.3:"));
 }
+
+#[test]
+fn platforms_are_listed_and_told_about() {
+    let table = run(&["platforms"]);
+    assert!(table.status.success());
+    let mut told = String::from_utf8(table.stdout).unwrap();
+    let ids: Vec<String> = told.lines().skip(1).map_while(|l| Some(l.split_once(' ')?.0.to_owned())).collect();
+    assert_eq!(ids.len(), rtmp_relay::platforms::all().len());
+    for id in &ids {
+        told += &format!("\n{}", String::from_utf8(run(&["platforms", id]).stdout).unwrap());
+    }
+    insta::assert_snapshot!(told);
+    let unknown = run(&["platforms", "myspace"]);
+    assert_eq!(unknown.status.code(), Some(1));
+    assert!(String::from_utf8(unknown.stderr).unwrap().contains("no platform has this name: there are youtube, "));
+}

@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Each room and the rooms it may use. `limits` is open to all.
-const MAY_USE: [(&str, &[&str]); 20] = [
+const MAY_USE: [(&str, &[&str]); 21] = [
     ("rtmp", &["flv"]),
     ("flv", &["rtmp"]),
     ("stream", &["flv"]),
@@ -16,6 +16,7 @@ const MAY_USE: [(&str, &[&str]); 20] = [
     ("limits", &[]),
     ("causes", &[]),
     ("mutants", &[]),
+    ("platforms", &["flv"]),
     ("feed", &["stream", "rtmp", "flv", "net"]),
     ("gate", &["stream", "rtmp", "net", "causes"]),
     ("inbound", &["stream", "rtmp", "net", "feed", "causes", "gate"]),
