@@ -42,6 +42,7 @@ const MAY_USE: [(&str, &[&str]); 21] = [
             "inbound",
             "gate",
             "preflight",
+            "platforms",
         ],
     ),
     ("lib", &[]),
