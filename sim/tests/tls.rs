@@ -119,6 +119,29 @@ fn days_are_those_of_the_simulated_clock() {
 }
 
 #[test]
+fn a_server_that_is_not_trusted_is_tried_again_by_the_plan_of_its_class() {
+    let mut world = chain(World::seeded(3), &card(|p| p.not_after = date_time_ymd(2023, 1, 1)), secs(200));
+    world.run(ms(10));
+    let mut tried = Vec::new();
+    while world.now() < secs(190) {
+        let attempts = world.status("edge", "origin").attempts;
+        world.until(secs(80), |world| world.status("edge", "origin").attempts > attempts || world.now() >= secs(190));
+        tried.push(world.now());
+    }
+    let status = world.status("edge", "origin");
+    assert_eq!(status.class.map(|class| class.to_string()).as_deref(), Some("tls"));
+    assert!(status.advice().expect("it has failed").contains("rtmps://"));
+    // 250 ms, doubled up to a minute, a quarter more or less; and an attempt takes a few round trips.
+    let mut plan = ms(250);
+    for pair in tried.windows(2).take(8) {
+        let wait = pair[1] - pair[0];
+        assert!((plan.mul_f64(0.74)..plan.mul_f64(1.26) + ms(300)).contains(&wait), "{wait:?} in {tried:?}");
+        plan = (plan * 2).min(secs(60));
+    }
+    assert!(tried.len() >= 9, "{tried:?}");
+}
+
+#[test]
 fn who_never_finishes_the_tls_handshake_is_left_and_disturbs_nobody() {
     let card = card(|_| {});
     let mut world = chain(World::seeded(4), &card, secs(15));
