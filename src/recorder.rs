@@ -417,6 +417,14 @@ mod tests {
             }
             file.write(bytes)
         }
+        // Let go of even where the test fails: the runtime waits for the write.
+        struct Release;
+        impl Drop for Release {
+            fn drop(&mut self) {
+                HELD.store(false, SeqCst);
+            }
+        }
+        let release = Release;
         let mut case = Case::start(|path| willful(path, slow));
         case.second();
         while !WRITING.load(SeqCst) {
@@ -428,7 +436,7 @@ mod tests {
         for _ in 0..20 {
             case.second();
         }
-        HELD.store(false, SeqCst);
+        drop(release);
         time::sleep(Duration::from_secs(1)).await;
         let status = case.status();
         assert_eq!((status.state, status.files), (State::Recording, 2));

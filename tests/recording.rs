@@ -206,6 +206,25 @@ async fn a_recording_that_is_killed_loses_a_second_at_most_and_is_played() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_recording_of_a_living_relay_is_left_alone_by_repair_and_by_another_relay() {
+    let folder = tempfile::tempdir().unwrap();
+    let arguments = ["--record-all", "--record-dir", folder.path().to_str().unwrap()];
+    let program = Program::serve(&arguments);
+    let sent = publish(program.address, "live/show", 8).await;
+    until("it is being recorded", || files(folder.path(), "part").len() == 1).await;
+    let output = repair(&[&files(folder.path(), "part")[0]]);
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(!output.status.success() && said.contains(": it is being recorded\n"), "{said}");
+    let other = Program::serve(&arguments);
+    until("all is sent", || sent.lock().unwrap().len() == frames(&CLIP).len()).await;
+    until("it has ended", || files(folder.path(), "flv").len() == 1).await;
+    assert!(!other.log().contains("repaired"));
+    other.end();
+    program.end();
+    assert_eq!(playable(&files(folder.path(), "flv")[0]).len(), sent.lock().unwrap().len());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn segments_one_after_the_other_hold_every_packet_once_and_each_begins_with_headers_and_a_key_frame() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("relay.yaml");
