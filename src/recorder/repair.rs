@@ -358,6 +358,7 @@ mod tests {
         file
     }
 
+    /// Its whole tags; none, where not even the signature is whole.
     fn tags(bytes: &[u8]) -> Vec<Tag> {
         let mut reader = Reader::new();
         reader.push(bytes);
