@@ -8,6 +8,7 @@ use std::fmt;
 pub mod codec;
 mod enhanced;
 pub mod file;
+pub mod format;
 pub mod tracks;
 
 pub use codec::Codec;
@@ -277,13 +278,13 @@ impl fmt::Display for Need {
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
-mod tests {
+pub(crate) mod tests {
     use Kind::{Audio, Data, Video};
     use proptest::prelude::*;
 
     use super::*;
 
-    pub(super) fn hex(text: &str) -> Vec<u8> {
+    pub(crate) fn hex(text: &str) -> Vec<u8> {
         let digits: Vec<u32> = text.chars().filter_map(|c| c.to_digit(16)).collect();
         digits.chunks_exact(2).map(|pair| (pair[0] * 16 + pair[1]) as u8).collect()
     }

@@ -189,6 +189,7 @@ impl Ingest {
             warn!(stream = %self.publication.name(), "no key frame in {KEY_FRAME_WAIT:?}: going on without");
             self.video = Video::Flowing;
         }
+        self.publication.measure(kind, tag, time, &message.payload);
         let delta = self.publication.log().delta(kind, time);
         let (wire, payload) = writer::shared(Lane::of(kind), delta, message.payload, DEFAULT_SIZE);
         let start = match kind {

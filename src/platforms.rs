@@ -10,6 +10,7 @@ use regex::Regex;
 use serde::Deserialize;
 
 use crate::flv::codec::{Codec, FOUR_CCS};
+use crate::flv::format::{Level, Size};
 
 /// A place where people broadcast.
 #[derive(Debug, Deserialize)]
@@ -117,21 +118,6 @@ pub enum Need {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "Vec<String>")]
 pub struct Codecs(pub Vec<Codec>);
-
-/// A level of H.264, ten times what is said: 42 is 4.2.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
-#[serde(try_from = "String")]
-pub struct Level(pub u8);
-
-/// Width and height: `1920x1080`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "String")]
-pub struct Size {
-    /// Pixels from left to right.
-    pub width: u32,
-    /// Pixels from top to bottom.
-    pub height: u32,
-}
 
 /// A bitrate for pictures up to some size and rate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -258,26 +244,6 @@ impl TryFrom<Vec<String>> for Codecs {
     }
 }
 
-impl TryFrom<String> for Level {
-    type Error = &'static str;
-
-    fn try_from(text: String) -> Result<Self, Self::Error> {
-        let (whole, tenth) = text.split_once('.').ok_or("a level looks like 4.2")?;
-        let digits = whole.parse::<u8>().ok().zip(tenth.parse::<u8>().ok()).filter(|(w, t)| *w < 10 && *t < 10);
-        digits.map(|(whole, tenth)| Level(10 * whole + tenth)).ok_or("a level looks like 4.2")
-    }
-}
-
-impl TryFrom<String> for Size {
-    type Error = &'static str;
-
-    fn try_from(text: String) -> Result<Self, Self::Error> {
-        let (width, height) = text.split_once('x').ok_or("a size looks like 1920x1080")?;
-        let sides = width.parse().ok().zip(height.parse().ok());
-        sides.map(|(width, height)| Size { width, height }).ok_or("a size looks like 1920x1080")
-    }
-}
-
 impl TryFrom<String> for Format {
     type Error = &'static str;
 
@@ -296,18 +262,6 @@ impl fmt::Display for Codecs {
             [most @ .., last] if !most.is_empty() => write!(f, "{} or {last}", most.join(", ")),
             names => f.write_str(&names.concat()),
         }
-    }
-}
-
-impl fmt::Display for Level {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}.{}", self.0 / 10, self.0 % 10)
-    }
-}
-
-impl fmt::Display for Size {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}x{}", self.width, self.height)
     }
 }
 

@@ -10,6 +10,7 @@
 pub mod cursor;
 pub mod directory;
 pub mod frame;
+pub mod gauge;
 pub mod hops;
 pub mod log;
 pub mod pattern;
@@ -18,6 +19,7 @@ pub mod right;
 pub use cursor::{Cursor, Join};
 pub use directory::{Directory, Name, Publication};
 pub use frame::{Frame, Preamble};
+pub use gauge::Reading;
 pub use hops::Hops;
 pub use log::Log;
 pub use pattern::Pattern;

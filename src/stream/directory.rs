@@ -262,6 +262,7 @@ impl Publication {
 
     /// Puts a header, configuration or metadata in force.
     pub fn put(&mut self, kind: Kind, tag: &Tag, payload: Bytes) {
+        self.log.measure(self.presence.session, |gauge| gauge.header(kind, tag, &payload));
         if let Some(preamble) = self.preamble.with(kind, tag, payload) {
             self.preamble = Arc::new(preamble);
         }
@@ -272,6 +273,11 @@ impl Publication {
         if let Some(preamble) = self.preamble.needing(need) {
             self.preamble = Arc::new(preamble);
         }
+    }
+
+    /// Measures a frame that is about to be added.
+    pub fn measure(&self, kind: Kind, tag: &Tag, time: u64, payload: &[u8]) {
+        self.log.measure(self.presence.session, |gauge| gauge.frame(kind, tag, time, payload));
     }
 
     /// Adds a frame. Readers hear of it by `announce`, once for all that one read brought.

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
+use super::gauge::{Gauge, Reading};
 use super::{Frame, Hops};
 use crate::flv::Kind;
 use crate::limits::{LOG_BYTES, LOG_TIME};
@@ -30,6 +31,8 @@ impl Default for Limits {
 #[derive(Debug)]
 pub struct Log {
     state: Mutex<State>,
+    /// What comes in is measured here, at the one place where all of it passes.
+    gauge: Mutex<Gauge>,
     ended: Notify,
 }
 
@@ -71,7 +74,7 @@ impl Log {
             readers: Arc::default(),
             next_reader: 0,
         };
-        Log { state: Mutex::new(state), ended: Notify::new() }
+        Log { state: Mutex::new(state), gauge: Mutex::default(), ended: Notify::new() }
     }
 
     /// Adds a frame and lets go of what is over the limits. Readers hear of it by `announce`. A frame of a publisher session
@@ -136,6 +139,21 @@ impl Log {
         let mut state = self.state();
         state.session = session;
         state.hops = hops;
+        // Another encoder, or the same with other settings.
+        *self.gauge() = Gauge::new(session);
+    }
+
+    /// Has a publisher session measure what it brings; one that another has followed is too late.
+    pub(super) fn measure(&self, session: u64, measure: impl FnOnce(&mut Gauge)) {
+        let mut gauge = self.gauge();
+        if session == gauge.session() {
+            measure(&mut gauge);
+        }
+    }
+
+    /// What the stream is made of, and how much of it comes.
+    pub fn reading(&self) -> Reading {
+        self.gauge().read()
     }
 
     /// Bytes of payload since the stream's beginning.
@@ -178,6 +196,11 @@ impl Log {
             let readers = Arc::make_mut(&mut state.readers);
             readers.iter().position(|(known, _)| *known == id).map(|at| readers.remove(at))
         };
+    }
+
+    /// Figures only: a panic while they were written leaves nothing worse than a wrong one.
+    fn gauge(&self) -> MutexGuard<'_, Gauge> {
+        self.gauge.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
     /// A panic under this lock can only be ours; the frames are whole all the same.
