@@ -28,7 +28,7 @@
 //! | [`recorder`] | FLV files |
 //! | [`relay`] | all of them together |
 //! | [`preflight`] | the way to a destination, tried before the show |
-//! | [`platforms`] | what is known of YouTube and the others |
+//! | [`platforms`], [`guard`] | what is known of YouTube and the others, and how a stream fits it |
 //! | [`config`], [`limits`] | what it is told, and what it allows |
 //!
 //! # A relay in your program
@@ -78,6 +78,7 @@ pub mod destination;
 pub mod feed;
 pub mod flv;
 pub mod gate;
+pub mod guard;
 pub mod inbound;
 pub mod ingest;
 pub mod limits;

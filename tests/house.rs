@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Each room and the rooms it may use. `limits` is open to all.
-const MAY_USE: [(&str, &[&str]); 21] = [
+const MAY_USE: [(&str, &[&str]); 22] = [
     ("rtmp", &["flv"]),
     ("flv", &["rtmp"]),
     ("stream", &["flv"]),
@@ -17,14 +17,15 @@ const MAY_USE: [(&str, &[&str]); 21] = [
     ("causes", &[]),
     ("mutants", &[]),
     ("platforms", &["flv"]),
+    ("guard", &["stream", "flv", "platforms"]),
     ("feed", &["stream", "rtmp", "flv", "net"]),
     ("gate", &["stream", "rtmp", "net", "causes"]),
     ("inbound", &["stream", "rtmp", "net", "feed", "causes", "gate"]),
     ("ingest", &["stream", "rtmp", "flv", "net", "inbound"]),
     ("player", &["stream", "rtmp", "net", "inbound", "feed"]),
-    ("destination", &["stream", "rtmp", "net", "feed", "backoff", "causes"]),
+    ("destination", &["stream", "rtmp", "net", "feed", "backoff", "causes", "guard", "platforms"]),
     ("recorder", &["stream", "rtmp", "flv", "net"]),
-    ("config", &["stream", "rtmp", "net", "destination", "recorder", "inbound", "gate", "causes"]),
+    ("config", &["stream", "rtmp", "net", "destination", "recorder", "inbound", "gate", "causes", "guard", "platforms"]),
     ("preflight", &["stream", "rtmp", "net", "config", "destination"]),
     ("relay", &["stream", "rtmp", "net", "config", "inbound", "gate", "ingest", "player", "destination", "recorder"]),
     (
