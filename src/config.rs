@@ -15,6 +15,7 @@ use crate::gate::Rules;
 use crate::inbound::visitors;
 use crate::limits::{CONNECTIONS, CONNECTIONS_PER_ADDRESS};
 use crate::net::tls::Trust;
+use crate::platforms::Odd;
 use crate::recorder::{self, Rule};
 use crate::rtmp::chunk::DEFAULT_SIZE;
 use crate::rtmp::url;
@@ -170,6 +171,11 @@ impl Config {
         let files = path.map(Path::to_owned).into_iter().chain(settings.files()).collect();
         let in_file = |problems: Problems| path.map_or(problems.clone(), |path| problems.in_file(path));
         Ok(Loaded { config: settings.resolve().await.map_err(in_file)?, files })
+    }
+
+    /// What is odd about keys, by name of the destination. They are used all the same.
+    pub fn oddities(&self) -> impl Iterator<Item = (&str, Odd)> {
+        self.destinations.iter().filter_map(|route| Some((&*route.name, route.odd()?)))
     }
 
     /// Takes over what has changed in a file. A destination that is the same in the file as before stays as it has become since:

@@ -8,7 +8,7 @@
 //! ```
 //! A task each; it shares nothing with the others but the log, and nobody waits for it.
 
-use std::future::poll_fn;
+use std::future::{pending, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use tokio::sync::Notify;
-use tokio::time::{Instant, interval, sleep};
+use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
@@ -26,7 +26,10 @@ pub mod bitrate;
 pub mod board;
 pub mod class;
 pub mod error;
+mod fitness;
+mod reach;
 pub mod refusal;
+pub mod servers;
 mod session;
 pub mod settings;
 pub mod status;
@@ -38,20 +41,23 @@ pub use board::{Board, Row};
 pub use class::Class;
 pub use error::Error;
 pub use refusal::Refusal;
+pub use servers::Server;
 pub use settings::Settings;
 pub use status::{State, Status};
 pub use target::Template;
 
+use fitness::Fitness;
+use servers::{Probe, Turns};
+
 use crate::backoff::Backoff;
 use crate::feed::Feed;
+use crate::limits::BACKUP_AFTER;
 use crate::net::tls::{Trust, Wire};
-use crate::net::watch::TICK;
 use crate::net::{Connection, Network};
+use crate::rtmp;
 use crate::rtmp::capabilities::Announce;
 use crate::rtmp::client::ClientSession;
 use crate::rtmp::session::Phase;
-use crate::rtmp::url::Url;
-use crate::rtmp::{self, Secret};
 use crate::stream::{Join, Log};
 
 /// Publishing has to go well for this long before a failure counts as the first again.
@@ -62,12 +68,12 @@ const STABLE: Duration = Duration::from_secs(10);
 pub struct Destination<N> {
     /// The way out.
     pub net: N,
-    /// The server.
-    pub url: Url,
+    /// The server, and the stream's place there.
+    pub server: Server,
+    /// Another one, that takes its place while it fails.
+    pub backup: Option<Server>,
     /// How it proves to be who it is, if that is asked of it.
     pub trust: Trust,
-    /// The stream's name there, mostly a key.
-    pub name: Secret,
     /// How it is sent there.
     pub settings: Settings,
     /// What we call ourselves, with the relays the stream has come through.
@@ -80,8 +86,6 @@ pub struct Destination<N> {
     pub retry: Arc<Notify>,
     /// Where in it a session starts, and how far it may fall behind.
     pub join: Join,
-    /// The place at the server. Whoever is there holds it until the server has been left.
-    pub place: Place,
     /// Where its state is shown.
     pub row: Row,
     /// Handshakes and jitter.
@@ -91,7 +95,7 @@ pub struct Destination<N> {
 impl<N> Destination<N> {
     /// What a server said, without what it knows of us.
     fn refusal(&self, phase: Phase, status: &rtmp::command::Status) -> Refusal {
-        Refusal::at(&self.url, &self.name, phase, status)
+        Refusal::at(&self.server.url, &self.server.name, phase, status)
     }
 }
 
@@ -115,34 +119,38 @@ impl<N: Network> Destination<N> {
                 () = stop.cancelled() => {}
             }
         };
-        let place = if mutant!(TwoAtOnce) { Place::default() } else { self.place.clone() };
         // Until the session before it has ended, the row says how that one fares.
-        let _held = tokio::select! {
+        let mut turns = tokio::select! {
             biased;
             () = over() => return,
-            held = place.lock() => held,
+            turns = Turns::begin(self.server.clone(), self.backup.clone()) => turns,
         };
         let mut said = String::new();
         loop {
-            self.row.update(|s| {
-                s.enter(State::Connecting, None);
-                s.attempts += 1;
-            });
+            self.server = turns.server().clone();
+            let recalled = turns.at_backup().then(|| self.probe(turns.primary()));
+            let recalled = async {
+                match recalled {
+                    Some(probe) => probe.steady().await,
+                    None => pending().await,
+                }
+            };
             // Until it is live, the end of the stream ends an attempt at once; from then on the feed tells it.
             let connected = tokio::select! {
                 biased;
                 () = over() => return,
-                connected = caught(self.connect(&mut approach)) => connected,
+                connected = caught(self.attempt(&mut approach, turns.at_backup())) => connected,
             };
             let ended = match connected {
                 Err(error) => Err(error),
                 Ok((connection, message_stream)) => {
                     let since = Instant::now();
                     said.clear();
-                    let ended = caught(self.publish(connection, message_stream)).await;
+                    let ended = caught(self.publish_until(connection, message_stream, recalled)).await;
                     if since.elapsed() >= STABLE {
                         backoff.reset();
                         approach.went_well();
+                        turns.went_well();
                     }
                     ended
                 }
@@ -152,7 +160,17 @@ impl<N: Network> Destination<N> {
                 info!(destination = %self.row.name(), "the server asks for a new connection");
                 continue;
             }
+            if matches!(error, Error::PrimaryIsBack) {
+                turns.home();
+                approach = Approach::new(Announce::Reconnecting);
+                continue;
+            }
             let class = error.class();
+            if turns.failed(class) {
+                let at = if turns.at_backup() { "backup" } else { "primary" };
+                warn!(destination = %self.row.name(), "{BACKUP_AFTER} failures in a row: the {at} server is tried");
+                approach = Approach::new(Announce::Reconnecting);
+            }
             let wait =
                 backoff.next(class.cap(self.settings.reconnect.max)) * if mutant!(WaitsTooLong) { 10 } else { 1 };
             if mutant!(OneEndsAll) {
@@ -161,7 +179,7 @@ impl<N: Network> Destination<N> {
             if mutant!(GivesUp) && self.row.status().attempts > 3 {
                 return;
             }
-            error.forget(&self.name);
+            error.forget(&self.server.name);
             let text = error.explain();
             // Said once, and again when it changes: a server can be away all night.
             if said != text {
@@ -169,29 +187,49 @@ impl<N: Network> Destination<N> {
                 warn!(destination = %name, class = %class, retry_in = ?wait, advice, "destination lost: {text}");
                 said.clone_from(&text);
             }
-            let too_much = matches!(error, Error::TooMuch { .. });
-            self.row.update(|s| s.failed(class, text, (!too_much).then_some(wait)));
+            let unfit = error.is_the_streams();
+            if let Error::NotTaken(advice) = error {
+                self.show(advice);
+            }
+            self.row.update(|s| s.failed(class, text, (!unfit).then_some(wait)));
             tokio::select! {
                 biased;
                 () = over() => return,
                 () = self.retry.notified() => backoff.reset(),
-                () = self.pause(&error, wait) => {}
+                () = self.pause(unfit, wait) => {}
             }
         }
     }
 }
 
 impl<N: Network> Destination<N> {
-    /// Waits for the next attempt: for a while, or until the stream is one for this server again.
-    async fn pause(&self, error: &Error, wait: Duration) {
-        let Error::TooMuch { limit, .. } = error else { return sleep(wait).await };
-        let (mut meter, mut tick) = (Meter::default(), interval(TICK));
-        loop {
-            tick.tick().await;
-            meter.look(self.log.appended());
-            if meter.over(bitrate::NOTED).is_some_and(|rate| rate <= *limit) {
-                return;
-            }
+    /// One attempt, if the stream is one for this destination.
+    async fn attempt(&mut self, approach: &mut Approach, backup: bool) -> Result<(Outbound<N>, u32), Error> {
+        self.judge().await?;
+        self.row.update(|s| {
+            s.enter(State::Connecting, None);
+            s.attempts += 1;
+            s.backup = backup;
+        });
+        self.connect(approach).await
+    }
+
+    /// Waits for the next attempt: for a while, or until the stream is one for this destination again.
+    async fn pause(&self, unfit: bool, wait: Duration) {
+        match unfit {
+            true => Fitness::new(self.settings).regained(&self.log).await,
+            false => sleep(wait).await,
+        }
+    }
+
+    /// Looks at the primary server while the stream is sent to the backup.
+    fn probe(&mut self, primary: &Server) -> Probe<N> {
+        Probe {
+            net: self.net.clone(),
+            url: primary.url.clone(),
+            trust: self.trust.clone(),
+            patience: self.settings.timeouts.connect,
+            random: self.random.fork(),
         }
     }
 }

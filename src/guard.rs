@@ -5,6 +5,9 @@
 
 use std::time::Duration;
 
+use schemars::JsonSchema;
+use serde::Deserialize;
+
 use crate::flv::Codec;
 use crate::flv::format::Size;
 use crate::platforms::{Codecs, Interval, Matter, Need, Platform};
@@ -12,7 +15,8 @@ use crate::stream::Reading;
 use crate::stream::gauge::{Audio, Video};
 
 /// What a destination does with advice.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
 pub enum Guard {
     /// A stream that the platform is known to refuse is not sent there; everything else is told.
     #[default]
@@ -20,7 +24,7 @@ pub enum Guard {
     /// Everything is told, and sent.
     Advise,
     /// Nothing is told.
-    Off,
+    Ignore,
 }
 
 /// Something about a stream that a platform does not like.

@@ -78,6 +78,12 @@ pub const STEP: Duration = Duration::from_secs(10);
 pub const RECONNECT_FIRST: Duration = Duration::from_millis(250);
 /// … and after this long at most, where the error has no longer cap of its own.
 pub const RECONNECT_MAX: Duration = Duration::from_secs(5);
+/// Failures in a row after which a destination's other server is tried.
+pub const BACKUP_AFTER: usize = 3;
+/// While a backup server is sent to, it is looked this often whether the primary one is there …
+pub const PRIMARY_LOOK: Duration = Duration::from_secs(10);
+/// … and when it has been for this long, it is sent to again.
+pub const PRIMARY_STEADY: Duration = Duration::from_secs(60);
 /// Goodbyes and the last bytes of a connection have this long to leave.
 pub const GOODBYE: Duration = Duration::from_secs(1);
 /// At the end of a stream a reader has this long for what is still in the log.

@@ -175,6 +175,11 @@ pub fn all() -> &'static [Platform] {
     &ALL
 }
 
+/// Their names.
+pub fn ids() -> impl Iterator<Item = &'static str> {
+    all().iter().map(|platform| &*platform.id)
+}
+
 /// The platform of this name.
 pub fn named(id: &str) -> Option<&'static Platform> {
     all().iter().find(|platform| platform.id == id)

@@ -214,7 +214,7 @@ impl<N: Network> Walk<'_, N> {
                         return Ok(None);
                     }
                     Event::Refused(phase, status) => return Ok(Some((phase, status))),
-                    Event::Reconnect(Ok(url)) => return Err(Error::Reconnect(url)),
+                    Event::Reconnect(Ok(url)) => return Err(Error::Reconnect(Box::new(url))),
                     Event::Reconnect(Err(_)) | Event::Ended(_) | Event::Message(_) => {}
                 }
             }

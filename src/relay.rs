@@ -25,7 +25,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use crate::config::{Circle, Config, Route};
-use crate::destination::{self, Board, Destination, Place, Row};
+use crate::destination::{self, Board, Destination, Place, Row, Server};
 use crate::gate::Gate;
 use crate::inbound::{self, House, Visitors};
 use crate::limits::ACCEPT_REST;
@@ -168,8 +168,9 @@ struct Recording {
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Way {
     url: Url,
-    trust: Trust,
     name: Secret,
+    backup: Option<(Url, Secret)>,
+    trust: Trust,
     settings: destination::Settings,
 }
 
@@ -281,6 +282,7 @@ impl<N: Network> Relay<N> {
             config.check_circle(address)?;
             secure = Some(Secure { listener, address, entrance });
         }
+        warn_of_oddities(&config);
         let board = Board::default();
         board.list(config.destinations.iter().map(|route| (&*route.name, route.enabled)));
         let house = House {
@@ -450,7 +452,7 @@ impl<N: Network> Relay<N> {
         let destinations = &self.config.destinations;
         let way = |destination: &str, stream: &Name| {
             let route = destinations.iter().find(|route| route.name == destination && route.enabled)?;
-            route.of(stream)?.ok().map(|place| Way::new(route, place))
+            route.of(stream)?.ok().map(|place| Way::new(route, stream, place))
         };
         self.assignments.retain(|(destination, stream), assignment| match assignment {
             // What is left of a stream that has ended is still sent.
@@ -484,7 +486,7 @@ impl<N: Network> Relay<N> {
             None => self.board.claim(&route.name, stream),
         };
         let way = match resolved {
-            Ok(place) => Way::new(route, place),
+            Ok(place) => Way::new(route, stream, place),
             Err(error) => {
                 row.block(format!("its URL does not fit this stream: {error}"));
                 self.assignments.insert(id, Assignment::Blocked(row));
@@ -497,20 +499,24 @@ impl<N: Network> Relay<N> {
             return;
         }
         self.places.retain(|_, place| Arc::strong_count(place) > 1);
-        let place = self.places.entry((way.url.clone(), way.name.clone())).or_default().clone();
+        let mut server = |url: &Url, name: &Secret| {
+            let place = self.places.entry((url.clone(), name.clone())).or_default().clone();
+            Server { url: url.clone(), name: name.clone(), place }
+        };
+        let primary = server(&way.url, &way.name);
+        let backup = way.backup.as_ref().map(|(url, name)| server(url, name));
         let (stop, retry) = (CancellationToken::new(), Arc::<Notify>::default());
         let destination = Destination {
             net: self.net.clone(),
-            url: way.url.clone(),
+            server: primary,
+            backup,
             trust: way.trust.clone(),
-            name: way.name.clone(),
             settings: way.settings,
             agent: format!("{AGENT}{})", log.hops().and(self.house.identity)),
             log: log.clone(),
             stop: stop.clone(),
             retry: retry.clone(),
             join: way.settings.join(),
-            place,
             row,
             random: self.random.fork(),
         };
@@ -559,6 +565,7 @@ impl<N: Network> Ordered for Relay<N> {
         }
         let changes = Changes::between(&self.config, &config);
         self.board.list(config.destinations.iter().map(|route| (&*route.name, route.enabled)));
+        warn_of_oddities(&config);
         self.house.visitors.limit(config.visitors);
         self.gate.set(config.gate.clone());
         if let (Some(secure), Some(tls)) = (&self.secure, &config.tls) {
@@ -583,8 +590,15 @@ impl<N: Network> Ordered for Relay<N> {
 }
 
 impl Way {
-    fn new(route: &Route, (url, name): (Url, Secret)) -> Self {
-        Way { url, trust: route.trust.clone(), name, settings: route.settings }
+    fn new(route: &Route, stream: &Name, (url, name): (Url, Secret)) -> Self {
+        Way { url, name, backup: route.backup_of(stream), trust: route.trust.clone(), settings: route.settings }
+    }
+}
+
+/// A key that looks wrong is most often wrong, and the platform will not say so.
+fn warn_of_oddities(config: &Config) {
+    for (destination, odd) in config.oddities() {
+        warn!(destination, "{odd}");
     }
 }
 

@@ -76,6 +76,37 @@ destinations:
 }
 
 #[tokio::test]
+async fn a_platform_fills_in_its_servers_and_what_is_written_goes_before() {
+    let yaml = r#"
+destinations:
+  - {name: youtube, platform: youtube, stream_key: abcd-efgh-ijkl-mnop}
+  - {name: old, platform: youtube, stream_key: abcd-efgh-ijkl-mnop, url: "rtmp://a.rtmp.youtube.com/live2"}
+  - {name: twitch, platform: twitch, stream_key: abcd-efgh-ijkl-mnop, backup_url: "rtmp://b/app", guard: advise}
+  - {name: facebook, platform: facebook, url: "rtmps://live-api-s.facebook.com:443/rtmp/FB-1-0-x?s_bl=1"}
+  - {name: mine, url: "rtmp://a/{app}/{stream}", backup_url: "rtmp://b/{app}/{stream}"}
+"#;
+    let config = config(yaml, &[]).await.unwrap();
+    let name = Name::new("live/show").unwrap();
+    let mut told = String::new();
+    for route in &config.destinations {
+        let place = |(url, key): (rtmp_relay::rtmp::url::Url, rtmp_relay::rtmp::Secret)| {
+            format!("{} {}", url.tc_url(), key.expose())
+        };
+        let backup = route.backup_of(&name).map(place);
+        let odd = route.odd().map(|odd| odd.to_string());
+        let Some(Ok(primary)) = route.of(&name) else { panic!("{}", route.name) };
+        let platform = route.settings.platform.map(|platform| &*platform.id);
+        told += &format!(
+            "{}: {}\n  backup {backup:?}\n  {platform:?} {:?}\n  {odd:?}\n",
+            route.name,
+            place(primary),
+            route.settings.guard
+        );
+    }
+    insta::assert_snapshot!(told);
+}
+
+#[tokio::test]
 async fn what_a_wildcard_has_found_goes_into_url_and_key() {
     let yaml = r#"
 destinations:
@@ -183,6 +214,14 @@ async fn what_is_wrong_is_told_with_line_and_column_and_never_with_the_value() {
         "destinations:\n  - {url: rtmp://h/a, name: one}\n  - {url: rtmp://i/a, name: one}",
         "destinations:\n  - url: rtmp://h/a/CANARY\n  - url: rtmp://h/a/CANARY",
         "destinations:\n  - url: rtmp://h/a\n    name: \"two words\"",
+        "destinations:\n  - platform: CANARY\n    stream_key: x",
+        "destinations:\n  - platform: youtube",
+        "destinations:\n  - platform: instagram\n    stream_key: CANARY",
+        "destinations:\n  - platform: youtube\n    stream_key: rtmp://a.rtmp.youtube.com/live2/CANARY",
+        "destinations:\n  - platform: youtube\n    stream_key: \"CANARY CANARY\"",
+        "destinations:\n  - platform: youtube\n    stream_key: x\n    backup_url: CANARY",
+        "destinations:\n  - url: rtmp://h/a/CANARY\n    backup_url: rtmp://h/a",
+        "destinations:\n  - platform: twitch\n    stream_key: x\n    guard: CANARY",
         "recordings:\n  - source_streams: [\"live/*\"]",
         "recordings:\n  - {dir: x, segment_tim: 10m}",
         "recordings:\n  - dir: x\n    segment_time: 10",

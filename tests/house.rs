@@ -25,7 +25,10 @@ const MAY_USE: [(&str, &[&str]); 22] = [
     ("player", &["stream", "rtmp", "net", "inbound", "feed"]),
     ("destination", &["stream", "rtmp", "net", "feed", "backoff", "causes", "guard", "platforms"]),
     ("recorder", &["stream", "rtmp", "flv", "net"]),
-    ("config", &["stream", "rtmp", "net", "destination", "recorder", "inbound", "gate", "causes", "guard", "platforms"]),
+    (
+        "config",
+        &["stream", "rtmp", "net", "destination", "recorder", "inbound", "gate", "causes", "guard", "platforms"],
+    ),
     ("preflight", &["stream", "rtmp", "net", "config", "destination"]),
     ("relay", &["stream", "rtmp", "net", "config", "inbound", "gate", "ingest", "player", "destination", "recorder"]),
     (

@@ -10,7 +10,7 @@ use base64::prelude::{BASE64_STANDARD, Engine};
 use bytes::BytesMut;
 use md5::{Digest, Md5};
 use rtmp_relay::CancellationToken;
-use rtmp_relay::destination::{Approach, Board, Class, Destination, Error, Place, Settings, State, Template};
+use rtmp_relay::destination::{Approach, Board, Class, Destination, Error, Place, Server, Settings, State, Template};
 use rtmp_relay::net::tcp::Tcp;
 use rtmp_relay::net::tls::Trust;
 use rtmp_relay::rtmp::amf0::Amf0;
@@ -81,16 +81,15 @@ impl Gate {
         Destination {
             net: Tcp,
             row: board.claim(&url.host, &name),
-            url,
+            server: Server { url, name: key, place: Place::default() },
+            backup: None,
             trust: Trust::default(),
-            name: key,
             settings: Settings::default(),
             agent: "test".to_owned(),
             log: Arc::new(Log::new(Default::default())),
             retry: std::sync::Arc::default(),
             stop: CancellationToken::new(),
             join: Join { newest_if_within: Default::default(), lag_max: Default::default() },
-            place: Place::default(),
             random: fastrand::Rng::with_seed(7),
         }
     }

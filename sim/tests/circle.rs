@@ -18,7 +18,7 @@ fn is_blocked(world: &mut World, closes: &str, back: &str) {
         assert!(matches!(status.state, State::Blocked | State::Connecting), "{} is {}", status.name, status.state);
         assert_eq!(status.reconnects + status.messages, 0);
         if status.state == State::Blocked {
-            let said = status.advice().expect("it has failed");
+            let said = status.remedy().expect("it has failed");
             assert!(said.contains("circle"), "{said}");
         }
     }

@@ -130,7 +130,7 @@ fn a_server_that_is_not_trusted_is_tried_again_by_the_plan_of_its_class() {
     }
     let status = world.status("edge", "origin");
     assert_eq!(status.class.map(|class| class.to_string()).as_deref(), Some("tls"));
-    assert!(status.advice().expect("it has failed").contains("rtmps://"));
+    assert!(status.remedy().expect("it has failed").contains("rtmps://"));
     // 250 ms, doubled up to a minute, a quarter more or less; and an attempt takes a few round trips.
     let mut plan = ms(250);
     for pair in tried.windows(2).take(8) {

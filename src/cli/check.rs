@@ -37,6 +37,12 @@ fn plan(config: &Config) -> String {
     for route in &config.destinations {
         let off = if route.enabled { "" } else { "   (disabled)" };
         let _ = writeln!(text, "{} ─► {}   {:?}{off}", listed(&route.streams), route.name, route.url);
+        if let Some(backup) = &route.backup {
+            let _ = writeln!(text, "    or, while that fails, {backup:?}");
+        }
+        if let Some(odd) = route.odd() {
+            let _ = writeln!(text, "    {odd}");
+        }
     }
     for rule in &config.recordings {
         let time = rule.segments.time.map(|time| format!("after {time:?}"));

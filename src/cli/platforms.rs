@@ -9,7 +9,7 @@ use crate::platforms::{self, Limits, Need, Platform};
 
 pub(super) fn run(platforms: &Platforms) -> Result<()> {
     let Some(id) = &platforms.platform else { return print(&table()) };
-    let known = || platforms::all().iter().map(|p| &*p.id).collect::<Vec<_>>().join(", ");
+    let known = || platforms::ids().collect::<Vec<_>>().join(", ");
     print(&details(platforms::named(id).ok_or_else(|| anyhow!("no platform has this name: there are {}", known()))?))
 }
 

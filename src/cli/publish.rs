@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Publish;
 use super::screen::Screen;
-use crate::destination::{Approach, Board, Destination, Error, Place, Settings, Template};
+use crate::destination::{Approach, Board, Destination, Error, Place, Server, Settings, Template};
 use crate::flv::file::{Reader, Tag};
 use crate::ingest::Ingest;
 use crate::net::tcp::Tcp;
@@ -58,16 +58,15 @@ where
     let mut destination = Destination {
         net: Tcp,
         row: board.claim(&url.host, &name),
-        url,
+        server: Server { url, name: key, place: Place::default() },
+        backup: None,
         trust: Trust::default(),
-        name: key,
         settings: Settings::default(),
         agent: AGENT.to_owned(),
         log: publication.log().clone(),
         stop: CancellationToken::new(),
         retry: Arc::default(),
         join: JOIN,
-        place: Place::default(),
         random: fastrand::Rng::new(),
     };
     let said = |error: Error| anyhow!("{}: {}", error.explain(), error.class().advice());

@@ -117,11 +117,7 @@ fn table(statuses: &[Status], width: usize) -> String {
     for s in statuses {
         let stream = s.stream.as_ref().map(ToString::to_string).unwrap_or_default();
         let retry = s.retry_at.map(|at| format!("again in {:.1} s: ", at.duration_since(Instant::now()).as_secs_f64()));
-        let mut reason = s.reason.clone().unwrap_or_default();
-        if !s.unannounced.is_empty() {
-            let and = if reason.is_empty() { "" } else { "; " };
-            reason += &format!("{and}the server did not announce {}", s.unannounced.join(", "));
-        }
+        let reason = remarks(s).join("; ");
         let row = format!(
             "{:name$.name$}  {:11} {:>6} {:>9} {:>8} {:>7} {:>6} {:>6}  {stream}  {}{reason}",
             s.name,
@@ -137,6 +133,17 @@ fn table(statuses: &[Status], width: usize) -> String {
         line(&mut table, &row, width);
     }
     table
+}
+
+/// What there is to say of one, the most urgent first.
+fn remarks(status: &Status) -> Vec<String> {
+    let unannounced = format!("the server did not announce {}", status.unannounced.join(", "));
+    let advice = status.advice.iter().map(|advice| advice.text.clone());
+    let mut remarks: Vec<String> = status.reason.iter().cloned().collect();
+    remarks.extend(status.backup.then(|| "at the backup server".to_owned()));
+    remarks.extend((!status.unannounced.is_empty()).then_some(unannounced));
+    remarks.extend(advice.filter(|text| !status.reason.as_ref().is_some_and(|reason| reason.contains(text))));
+    remarks
 }
 
 /// One line for each recording.

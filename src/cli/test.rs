@@ -7,7 +7,7 @@ use tokio::task::JoinSet;
 
 use super::{Test, print};
 use crate::config::problem::At;
-use crate::config::{Config, Settings};
+use crate::config::{Config, Route, Settings};
 use crate::net::tcp::Tcp;
 use crate::preflight::{self, Report, Step};
 
@@ -29,7 +29,7 @@ pub(super) async fn run(test: Test) -> Result<()> {
         bail!("there is no destination to test: name a URL, or a file with --config");
     }
     let mut tests = JoinSet::new();
-    for (number, route) in routes.into_iter().enumerate() {
+    for (number, route) in routes.into_iter().flat_map(with_backup).enumerate() {
         let (publish, mut random) = (test.publish, fastrand::Rng::new());
         tests.spawn(async move { (number, preflight::run(&Tcp, &route, publish, &mut random).await) });
     }
@@ -41,6 +41,12 @@ pub(super) async fn run(test: Test) -> Result<()> {
         0 => Ok(()),
         failed => bail!("{failed} of {} destinations failed", reports.len()),
     }
+}
+
+/// A destination has two ways if it has a backup server.
+fn with_backup(route: Route) -> impl Iterator<Item = Route> {
+    let backup = route.at_backup();
+    [route].into_iter().chain(backup)
 }
 
 /// A line each, with milliseconds; then a sentence for each that failed.

@@ -19,7 +19,7 @@ pub struct Place {
 }
 
 /// A value, and where it stands if it is from the file.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(from = "Spanned<T>", bound = "T: Deserialize<'de>")]
 pub struct At<T> {
     /// The value.

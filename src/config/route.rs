@@ -10,6 +10,7 @@ use super::{settings, tls};
 use crate::destination::{Settings, Template};
 use crate::limits::{LAGS, PATIENCE, RECONNECT_WAITS};
 use crate::net::tls::Trust;
+use crate::platforms::Odd;
 use crate::rtmp::Secret;
 use crate::rtmp::url::{self, Url};
 use crate::stream::pattern::Captures;
@@ -22,6 +23,8 @@ pub struct Route {
     pub name: String,
     /// Where it is.
     pub url: Template,
+    /// Another server that takes its place while it fails.
+    pub backup: Option<Template>,
     /// How it proves to be who it is, if it is at `rtmps://`.
     pub trust: Trust,
     /// Which streams go there.
@@ -36,13 +39,32 @@ impl Route {
     /// A destination for every stream.
     pub fn new(name: String, url: Template) -> Self {
         let (trust, streams) = (Trust::default(), vec![Pattern::all()]);
-        Route { name, url, trust, streams, settings: Settings::default(), enabled: true }
+        Route { name, url, backup: None, trust, streams, settings: Settings::default(), enabled: true }
     }
 
     /// Where `stream` goes there, and its name there; none if it does not go there.
     pub fn of(&self, stream: &Name) -> Option<Result<(Url, Secret), url::Error>> {
-        let captures: Captures = self.streams.iter().find_map(|pattern| pattern.captures(stream))?;
-        Some(self.url.resolve(stream, &captures))
+        Some(self.url.resolve(stream, &self.captures(stream)?))
+    }
+
+    /// The same at the backup server, if there is one.
+    pub fn backup_of(&self, stream: &Name) -> Option<(Url, Secret)> {
+        self.backup.as_ref()?.resolve(stream, &self.captures(stream)?).ok()
+    }
+
+    /// The way to its backup server, as a destination of its own.
+    pub fn at_backup(&self) -> Option<Route> {
+        let url = self.backup.clone()?;
+        Some(Route { name: format!("{} (backup)", self.name), url, backup: None, ..self.clone() })
+    }
+
+    fn captures(&self, stream: &Name) -> Option<Captures> {
+        self.streams.iter().find_map(|pattern| pattern.captures(stream))
+    }
+
+    /// What is odd about its key, for its platform. It is used all the same.
+    pub fn odd(&self) -> Option<Odd> {
+        self.settings.platform?.odd(self.url.key()?.expose())
     }
 }
 
@@ -95,14 +117,9 @@ impl Routes {
             Ok(key) => key,
             Err((at, error)) => return self.problem(at.or(place), error),
         };
-        if let Err(error) = Template::new(given.url.value.0.clone(), None) {
-            return self.problem(given.url.place.or(place), format!("the url is not one to relay to: {error}"));
-        }
-        let url = match Template::new(given.url.value.0.clone(), key) {
-            Ok(url) => url,
-            Err(error) => {
-                return self.problem(given.stream_key.and_then(|key| key.place).or(place), format!("the key: {error}"));
-            }
+        let (url, backup) = match servers(&given, key) {
+            Ok(servers) => servers,
+            Err((at, error)) => return self.problem(at.or(place), error),
         };
         let trust = match trust(&given, &url).await {
             Ok(trust) => trust.unwrap_or_else(|| self.trust.clone()),
@@ -122,6 +139,7 @@ impl Routes {
         let streams = given.source_streams.map(|sources| sources.into_iter().map(|source| source.value.0).collect());
         let route = Route {
             streams: streams.unwrap_or_else(|| vec![Pattern::all()]),
+            backup,
             trust,
             settings,
             enabled: given.enabled.unwrap_or(true),
@@ -212,6 +230,8 @@ fn sending(given: &settings::Destination, defaults: Settings) -> Result<Settings
     if let Some(At { value, place }) = given.max_lag {
         settings.max_lag = within(place, "max_lag", Some(value), defaults.max_lag, &LAGS)?;
     }
+    settings.platform = given.platform.map(|platform| platform.value.0);
+    settings.guard = given.guard.unwrap_or(defaults.guard);
     settings.max_bitrate = given.max_bitrate.map(|bitrate| bitrate.0).or(defaults.max_bitrate);
     Ok(settings)
 }
@@ -231,6 +251,46 @@ async fn key(given: &settings::Destination) -> Result<Option<Secret>, (Option<Pl
         }
         _ => Err((None, "only one of stream_key, stream_key_file and stream_key_command can be given".to_owned())),
     }
+}
+
+/// Where it is, and where its backup is if it has one.
+fn servers(
+    given: &settings::Destination,
+    key: Option<Secret>,
+) -> Result<(Template, Option<Template>), (Option<Place>, String)> {
+    let platform = given.platform.map(|platform| platform.value.0);
+    let key_place = given.stream_key.as_ref().and_then(|key| key.place);
+    let (url, place) = match (&given.url, platform) {
+        (Some(url), _) => (url.value.0.clone(), url.place),
+        (None, None) => return Err((None, "a destination has a url, or a platform".to_owned())),
+        (None, Some(platform)) => {
+            let place = given.platform.and_then(|platform| platform.place);
+            let shown = || format!("{} tells everybody a url of their own: give it as url", platform.name);
+            (platform.url.clone().ok_or_else(|| (place, shown()))?.into(), place)
+        }
+    };
+    let alone = Template::new(url.clone(), None);
+    alone.as_ref().map_err(|error| (place, format!("the url is not one to relay to: {error}")))?;
+    if let (Some(platform), None, Ok(true)) = (platform, &key, alone.map(|alone| alone.varies())) {
+        return Err((place, format!("{} wants a stream_key", platform.name)));
+    }
+    let url = Template::new(url, key).map_err(|error| (key_place.or(place), format!("the key: {error}")))?;
+    let odd = platform.zip(url.key()).and_then(|(platform, key)| platform.odd(key.expose()));
+    if let Some(odd @ (Odd::Url | Odd::Blank)) = odd {
+        return Err((key_place.or(place), odd.to_string()));
+    }
+    let known = platform.filter(|_| given.url.is_none()).and_then(|platform| platform.backup_url.clone());
+    let backup = given.backup_url.as_ref().map(|url| (url.value.0.clone(), url.place));
+    let backup = backup.or_else(|| known.map(|url| (url.into(), place)));
+    let backup = backup.map(|(backup, place)| {
+        let template =
+            url.at(backup).map_err(|error| (place, format!("the backup_url is not one to relay to: {error}")))?;
+        match template.is_place_of(&url) {
+            true => Err((place, "the backup_url is the url again".to_owned())),
+            false => Ok(template),
+        }
+    });
+    Ok((url, backup.transpose()?))
 }
 
 /// Whom it is to trust, if that is said. What is said and has no effect is a mistake: somebody relies on it.

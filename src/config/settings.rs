@@ -8,7 +8,8 @@ use serde::{Deserialize, Deserializer};
 
 use super::access::{Access, StreamAccess};
 use super::problem::At;
-use super::value::{Bitrate, ChunkSize, Hidden, Listen, Pin, SegmentSize, SegmentTime, Source, Time};
+use super::value::{Bitrate, ChunkSize, Hidden, Listen, Pin, PlatformName, SegmentSize, SegmentTime, Source, Time};
+use crate::guard::Guard;
 
 /// What a relay is told, as far as it is told.
 #[derive(Debug, Clone, Default, PartialEq, Args, Deserialize, JsonSchema)]
@@ -96,8 +97,20 @@ pub struct Destination {
     #[serde(default, deserialize_with = "given")]
     pub name: Option<At<String>>,
     /// Where it is, as in rtmp://host/app or rtmps://host/app. It may hold the key as its last part, or have it in one of the three keys below.
-    /// {app} and {stream} stand for the source's, {1}, {2} … for what the wildcards of source_streams have found
-    pub url: At<Hidden>,
+    /// {app} and {stream} stand for the source's, {1}, {2} … for what the wildcards of source_streams have found [default: the platform's]
+    #[serde(default, deserialize_with = "given")]
+    pub url: Option<At<Hidden>>,
+    /// Whose server it is: what this platform takes is known, and so is its url where it has one for everybody
+    #[serde(default, deserialize_with = "given")]
+    pub platform: Option<At<PlatformName>>,
+    /// Another server, with the same key, that takes its place after three failures in a row, and until the first one has been
+    /// there for a minute [default: the platform's, if it has one and no url is given]
+    #[serde(default, deserialize_with = "given")]
+    pub backup_url: Option<At<Hidden>>,
+    /// What is done about a stream that the platform does not like: refuse (not sent there, if the platform is known to refuse it;
+    /// else told), advise (told, and sent) or ignore [default: refuse]
+    #[serde(default, deserialize_with = "given")]
+    pub guard: Option<Guard>,
     /// The stream key; ${NAME} is an environment variable
     #[serde(default, deserialize_with = "given")]
     pub stream_key: Option<At<Hidden>>,

@@ -12,6 +12,7 @@ use serde::Deserialize;
 use crate::gate::addresses;
 use crate::limits::{CHUNK_SIZES, SEGMENT_BYTES, SEGMENT_TIME};
 use crate::net::tls::fingerprint::{self, Fingerprint};
+use crate::platforms::{self, Platform};
 use crate::rtmp::Secret;
 use crate::stream::{Pattern, pattern};
 
@@ -35,6 +36,8 @@ pub enum Error {
     ChunkSize,
     #[error("a network looks like 192.0.2.0/24, 2001:db8::/32 or 192.0.2.1")]
     Network,
+    #[error("a platform is one of {}", platforms::ids().collect::<Vec<_>>().join(", "))]
+    Platform,
 }
 
 /// Text that may be, or hold, a key.
@@ -84,6 +87,12 @@ pub struct ChunkSize(pub usize);
 #[serde(try_from = "String")]
 #[schemars(with = "String", extend("examples" = ["192.0.2.0/24", "2001:db8::1"]))]
 pub struct Network(pub IpNet);
+
+/// The name of a platform.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(try_from = "String")]
+#[schemars(with = "String", extend("enum" = platforms::ids().collect::<Vec<_>>()))]
+pub struct PlatformName(pub &'static Platform);
 
 /// A certificate's fingerprint, as `openssl x509 -fingerprint -sha256` prints it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
@@ -156,6 +165,14 @@ impl FromStr for ChunkSize {
     }
 }
 
+impl FromStr for PlatformName {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        platforms::named(text).map(PlatformName).ok_or(Error::Platform)
+    }
+}
+
 impl FromStr for Network {
     type Err = Error;
 
@@ -218,7 +235,7 @@ macro_rules! from_text {
     )+};
 }
 
-from_text!(Time, Bitrate, SegmentTime, SegmentSize, ChunkSize, Network, Listen);
+from_text!(Time, Bitrate, SegmentTime, SegmentSize, ChunkSize, PlatformName, Network, Listen);
 
 #[cfg(test)]
 mod tests {

@@ -57,7 +57,7 @@ impl Approach {
         match error {
             Error::Reconnect(url) if self.obeyed < RECONNECTS => {
                 self.obeyed += 1;
-                self.elsewhere = Some(url.clone());
+                self.elsewhere = Some(Url::clone(url));
                 true
             }
             _ => false,
@@ -130,7 +130,7 @@ mod tests {
     #[test]
     fn requests_are_obeyed_a_few_times_in_a_row_and_for_one_attempt_each() {
         let mut approach = Approach::new(Announce::Reconnecting);
-        let request = Error::Reconnect(Url::parse("rtmp://other/live").expect("a URL"));
+        let request = Error::Reconnect(Box::new(Url::parse("rtmp://other/live").expect("a URL")));
         for _ in 0..RECONNECTS {
             assert!(approach.learn(&request));
             assert!(approach.take_elsewhere().is_some() && approach.take_elsewhere().is_none());

@@ -2,11 +2,10 @@
 
 use std::net::SocketAddr;
 
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, timeout_at};
 
+use super::reach::reach;
 use super::{Approach, Destination, Error, Outbound};
-use crate::net::race::race;
-use crate::net::tls::Wire;
 use crate::net::{Connection, Network, connection};
 use crate::rtmp::client::{ClientSession, Event, Target};
 use crate::rtmp::command::Status;
@@ -26,7 +25,7 @@ impl<N: Network> Destination<N> {
     /// Opens a session. A server that wants a user name and password asks in three connections, all of one attempt.
     pub async fn connect(&mut self, approach: &mut Approach) -> Result<(Outbound<N>, u32), Error> {
         let elsewhere = approach.take_elsewhere();
-        let mut url = elsewhere.clone().unwrap_or_else(|| self.url.clone());
+        let mut url = elsewhere.clone().unwrap_or_else(|| self.server.url.clone());
         let mut login = Login::new(&url);
         loop {
             let (phase, status) = match self.open(url, elsewhere.is_some(), approach).await? {
@@ -42,30 +41,15 @@ impl<N: Network> Destination<N> {
     /// The connection is closed before an error is returned: a server must never see two of us.
     async fn open(&mut self, url: Url, elsewhere: bool, approach: &mut Approach) -> Result<Answer<N>, Error> {
         let patience = self.settings.timeouts.connect;
-        let lookup = self.net.lookup(&url.host, url.port);
-        let addresses = timeout(patience, lookup).await.unwrap_or_else(|_| Err(std::io::ErrorKind::TimedOut.into()));
-        let addresses = addresses.map_err(Error::Lookup)?;
         let may_go = |address: &SocketAddr| !elsewhere || approach.may_go(address.ip());
-        let allowed: Vec<SocketAddr> = addresses.iter().copied().filter(may_go).collect();
-        match (addresses.len(), allowed.len()) {
-            (0, _) => return Err(Error::Lookup(std::io::ErrorKind::NotFound.into())),
-            (_, 0) => return Err(Error::Internal),
-            _ => {}
-        }
-        let race = timeout(patience, race(&allowed, |address| self.net.connect(address))).await;
-        let connected = race.unwrap_or_else(|_| Err(std::io::ErrorKind::TimedOut.into()));
-        let (address, stream) = connected.map_err(Error::Connect)?;
+        let (address, stream) = reach(&self.net, &url, &self.trust, patience, may_go).await?;
         if !elsewhere {
             approach.at_home(address.ip());
         }
-        let stream = match url.tls {
-            true => self.trust.connect(&self.net, stream, &url.host).await?,
-            false => Wire::Plain(stream),
-        };
         let target = Target {
             role: Role::Publish,
             url,
-            name: self.name.clone(),
+            name: self.server.name.clone(),
             agent: self.agent.clone(),
             chunk_size: self.settings.chunk_size,
         };
@@ -84,7 +68,7 @@ impl<N: Network> Destination<N> {
                     }
                     Event::Reconnect(Ok(url)) => {
                         connection.close_or_abort().await;
-                        return Err(Error::Reconnect(url));
+                        return Err(Error::Reconnect(Box::new(url)));
                     }
                     Event::Reconnect(Err(_)) | Event::Ended(_) | Event::Message(_) => {}
                 }

@@ -120,7 +120,7 @@ impl Entry {
         if self.statuses.len() > 1 {
             return self.statuses.retain(|status| !Arc::ptr_eq(status, left));
         }
-        lock(left).stream = None;
+        lock(left).leave();
         self.rest();
     }
 }

@@ -28,6 +28,8 @@ pub enum Class {
     Loop,
     /// The stream has more bits a second than the destination may have.
     TooMuch,
+    /// The platform is known to refuse such a stream.
+    NotTaken,
 }
 
 /// What is known of a class.
@@ -42,7 +44,7 @@ struct Plan {
 
 impl Class {
     /// All of them.
-    pub const ALL: [Class; 10] = [
+    pub const ALL: [Class; 11] = [
         Class::Network,
         Class::Kicked,
         Class::AlreadyLive,
@@ -53,6 +55,7 @@ impl Class {
         Class::CodecRefused,
         Class::Loop,
         Class::TooMuch,
+        Class::NotTaken,
     ];
 
     /// The table (design: classes with stable codes, each with its own retry cap).
@@ -109,6 +112,12 @@ impl Class {
                 State::Blocked,
                 "set a lower bitrate in the encoder, or a higher max_bitrate for this destination",
             ),
+            Class::NotTaken => (
+                "not_taken",
+                0,
+                State::Blocked,
+                "change the encoder as is said, or set guard: advise for this destination to have it tried all the same",
+            ),
         };
         Plan { code, cap: Duration::from_secs(cap), state, advice }
     }
@@ -148,7 +157,7 @@ mod tests {
     #[test]
     fn every_class_has_a_code_of_its_own_and_a_sentence() {
         let codes = "network kicked already_live tls refused login_rejected key_rejected codec_refused loop \
-                     bitrate_too_high";
+                     bitrate_too_high not_taken";
         assert_eq!(Class::ALL.map(Class::code).join(" "), codes);
         for class in Class::ALL {
             assert!(class.advice().split_whitespace().count() > 5, "{class}");
@@ -165,7 +174,7 @@ mod tests {
         for (class, section) in Class::ALL.into_iter().zip(sections) {
             let plan = format!("after {initial:?}, then twice as long each time, never more than {:?}", class.cap(max));
             let text = section.split_whitespace().collect::<Vec<_>>().join(" ");
-            assert!(text.contains(&plan) || class == Class::TooMuch, "{class}: {plan}");
+            assert!(text.contains(&plan) || matches!(class, Class::TooMuch | Class::NotTaken), "{class}: {plan}");
             assert!(text.contains(&format!("`{}`", class.state())), "{class}: {}", class.state());
             assert!(text.to_lowercase().contains(&class.advice().to_lowercase()), "{class}: {}", class.advice());
         }

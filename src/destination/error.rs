@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::{Class, Refusal};
 use crate::causes;
+use crate::guard::Advice;
 use crate::net::{connection, tls};
 use crate::rtmp::Secret;
 use crate::rtmp::login;
@@ -37,7 +38,7 @@ pub enum Error {
     Kicked(Refusal),
     /// It wants us to connect again, there.
     #[error("the server asks for a new connection again and again")]
-    Reconnect(Url),
+    Reconnect(Box<Url>),
     /// It has sent us to where only a server of our own network may.
     #[error("the server asks for a connection into our own network")]
     Internal,
@@ -55,6 +56,12 @@ pub enum Error {
         /// Bits a second.
         limit: u64,
     },
+    /// The stream is not one that the destination's platform takes.
+    #[error("{}", refused(.0))]
+    NotTaken(Vec<Advice>),
+    /// The session at the backup server has ended: the primary one is there again.
+    #[error("the primary server is there again")]
+    PrimaryIsBack,
     /// It has answered in TLS.
     #[error("the server speaks TLS at this port")]
     SpeaksTls,
@@ -74,7 +81,7 @@ impl Error {
     pub fn class(&self) -> Class {
         match self {
             Error::Lookup(_) | Error::Connect(_) | Error::Stalled(_) | Error::Panicked => Class::Network,
-            Error::Reconnect(_) | Error::Internal => Class::Network,
+            Error::Reconnect(_) | Error::Internal | Error::PrimaryIsBack => Class::Network,
             Error::Tls(error) if error.is_network() => Class::Network,
             Error::Tls(_) => Class::Tls,
             // Most platforms say no to a key by closing, without a word.
@@ -84,6 +91,7 @@ impl Error {
             ) => Class::KeyRejected,
             Error::Connection(_) => Class::Network,
             Error::TooMuch { .. } => Class::TooMuch,
+            Error::NotTaken(_) => Class::NotTaken,
             Error::SpeaksTls => Class::Tls,
             Error::Codec { .. } => Class::CodecRefused,
             Error::Login(_) => Class::LoginRejected,
@@ -96,6 +104,11 @@ impl Error {
         if let Error::Tls(error) = self {
             error.forget(key.expose());
         }
+    }
+
+    /// Whether it is the stream's fault: then it is the stream that has to change, and no time that has to pass.
+    pub(super) fn is_the_streams(&self) -> bool {
+        matches!(self, Error::TooMuch { .. } | Error::NotTaken(_))
     }
 
     /// Whether our `connect` was answered with no, or with the end of the connection. Silence has other causes.
@@ -116,6 +129,11 @@ impl Error {
             _ => text,
         }
     }
+}
+
+/// What is refused, in one line.
+fn refused(advice: &[Advice]) -> String {
+    advice.iter().filter(|advice| advice.refused).map(|advice| &*advice.text).collect::<Vec<_>>().join("; ")
 }
 
 /// Bits a second for people.

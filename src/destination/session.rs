@@ -1,12 +1,14 @@
 //! A session: a stream that a server has accepted, sent until it ends or the server is lost.
 
+use std::future::pending;
 use std::time::Duration;
 
 use tokio::time::{Instant, interval, sleep};
 use tracing::field::display;
 use tracing::{info, warn};
 
-use super::{Destination, Error, Meter, Outbound, State, Status, bitrate};
+use super::fitness::Fitness;
+use super::{Destination, Error, Outbound, State, Status};
 use crate::feed::{Feed, Metadata};
 use crate::limits::{DRAIN, RECONNECT_WAIT};
 use crate::net::connection::Received;
@@ -17,7 +19,7 @@ use crate::rtmp::session::Phase;
 use crate::rtmp::url::Url;
 
 /// How often it is looked whether the key frame has come at which to leave.
-const LOOK: Duration = Duration::from_millis(50);
+pub(super) const LOOK: Duration = Duration::from_millis(50);
 
 /// No bytes have left for this long: no longer `live`.
 const QUIET: Duration = Duration::from_secs(2);
@@ -27,14 +29,24 @@ const DISLIKE: Duration = Duration::from_secs(5);
 
 impl<N: Network> Destination<N> {
     /// Sends the stream until it ends (`Ok`) or the session does.
-    pub async fn publish(&mut self, mut connection: Outbound<N>, stream: u32) -> Result<(), Error> {
+    pub async fn publish(&mut self, connection: Outbound<N>, stream: u32) -> Result<(), Error> {
+        self.publish_until(connection, stream, pending()).await
+    }
+
+    /// The same, or until it is `recalled` to the primary server: then it leaves at the next key frame.
+    pub(super) async fn publish_until(
+        &mut self,
+        mut connection: Outbound<N>,
+        stream: u32,
+        recalled: impl Future<Output = ()>,
+    ) -> Result<(), Error> {
         let metadata = Metadata::SetDataFrame;
         connection.feed(Feed::new(self.log.clone(), self.join, stream, self.settings.chunk_size, metadata));
         self.row.update(Status::session_began);
         let stream_name = self.row.status().stream.map(display);
         info!(destination = %self.row.name(), stream = stream_name, "destination live");
         let (mut leaving, began) = (None, Instant::now());
-        let ended = self.send(&mut connection, &mut leaving).await;
+        let ended = self.send(&mut connection, &mut leaving, recalled).await;
         self.row.update(|s| {
             s.count(connection.sent(), connection.source(Feed::stats).unwrap_or_default());
             s.session_ended();
@@ -47,7 +59,7 @@ impl<N: Network> Destination<N> {
                 info!(destination = %self.row.name(), "destination ended");
                 Ok(())
             }
-            Err(error @ Error::Reconnect(_)) => {
+            Err(error @ (Error::Reconnect(_) | Error::PrimaryIsBack)) => {
                 connection.session.finish();
                 connection.close_or_abort().await;
                 Err(error)
@@ -57,7 +69,7 @@ impl<N: Network> Destination<N> {
                 connection.abort();
                 Err(match (leaving, error) {
                     // It said that it would not last.
-                    (Some(leaving), _) => Error::Reconnect(leaving.to),
+                    (Some(leaving), _) => leaving.into(),
                     (None, Error::Connection(source)) if !unannounced.is_empty() => {
                         Error::Codec { what: unannounced.join(", "), source }
                     }
@@ -67,10 +79,15 @@ impl<N: Network> Destination<N> {
         }
     }
 
-    async fn send(&mut self, connection: &mut Outbound<N>, leaving: &mut Option<Leaving>) -> Result<(), Error> {
+    async fn send(
+        &mut self,
+        connection: &mut Outbound<N>,
+        leaving: &mut Option<Leaving>,
+        recalled: impl Future<Output = ()>,
+    ) -> Result<(), Error> {
         let mut watch = Watch::default();
         let progress = self.settings.timeouts.progress;
-        let (mut meter, limit) = (Meter::default(), self.settings.max_bitrate.unwrap_or(u64::MAX));
+        let mut fitness = Fitness::new(self.settings);
         let mut declined = false;
         let mut tick = interval(TICK);
         let mut last = (connection.sent(), Instant::now());
@@ -79,7 +96,7 @@ impl<N: Network> Destination<N> {
             log.ended().await;
             sleep(DRAIN).await;
         };
-        tokio::pin!(over);
+        tokio::pin!(over, recalled);
         loop {
             while let Some(event) = connection.event()? {
                 match event {
@@ -87,7 +104,7 @@ impl<N: Network> Destination<N> {
                     Event::Refused(phase, status) => {
                         return Err(Error::Refused(phase, self.refusal(phase, &status)));
                     }
-                    Event::Reconnect(Ok(to)) => _ = leaving.get_or_insert_with(|| Leaving::new(to, connection)),
+                    Event::Reconnect(Ok(to)) => _ = leaving.get_or_insert_with(|| Leaving::new(Some(to), connection)),
                     // Said once, however often it asks.
                     Event::Reconnect(Err(error)) if !std::mem::replace(&mut declined, true) => {
                         warn!(destination = %self.row.name(), "the server asks for a connection that is not made: {error}");
@@ -97,7 +114,7 @@ impl<N: Network> Destination<N> {
                 }
             }
             if let Some(leaving) = leaving.as_ref().filter(|leaving| leaving.is_due(connection)) {
-                return Err(Error::Reconnect(leaving.to.clone()));
+                return Err(leaving.clone().into());
             }
             tokio::select! {
                 biased;
@@ -108,6 +125,7 @@ impl<N: Network> Destination<N> {
                 () = &mut over => return Ok(()),
                 () = stop.cancelled() => return Ok(()),
                 () = sleep(LOOK), if leaving.is_some() => {}
+                () = &mut recalled, if leaving.is_none() => *leaving = Some(Leaving::new(None, connection)),
                 _ = tick.tick() => {
                     if watch.has_stalled(connection, progress) && !mutant!(NeverStalled) {
                         return Err(Error::Stalled(progress));
@@ -116,16 +134,13 @@ impl<N: Network> Destination<N> {
                     if connection.sent() != last.0 {
                         last = (connection.sent(), now);
                     }
-                    meter.look(self.log.appended());
-                    if let Some(bitrate) = meter.over(bitrate::BLOCKED).filter(|rate| *rate > limit) {
-                        return Err(Error::TooMuch { bitrate, limit });
-                    }
-                    let too_much = meter.over(bitrate::NOTED).filter(|rate| *rate > limit);
+                    let verdict = fitness.look(&self.log)?;
+                    self.show(verdict.advice);
                     let trouble = match now - last.1 >= QUIET {
                         true if mutant!(AlwaysLive) => None,
                         true if connection.is_blocked() => Some("the server takes nothing".to_owned()),
                         true => Some("nothing comes from the encoder".to_owned()),
-                        false => too_much.map(|bitrate| Error::TooMuch { bitrate, limit }.to_string()),
+                        false => verdict.trouble.map(|error| error.to_string()),
                     };
                     let stats = connection.source(Feed::stats).unwrap_or_default();
                     self.advise(connection);
@@ -160,17 +175,24 @@ fn unannounced<S: Stream>(connection: &Connection<S, ClientSession, Feed>) -> Op
     connection.source(begun).flatten()
 }
 
-/// A session whose server has asked for a new one. It goes on to the next key frame, with which the new one begins, so that
+/// A session that is to be followed by another one. It goes on to the next key frame, with which the new one begins, so that
 /// nothing is missing in between.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Leaving {
-    to: Url,
+    /// Where the server has asked for the new one; none, if it is the primary server's turn again.
+    to: Option<Url>,
     starts: u64,
     due: Instant,
 }
 
+impl From<Leaving> for Error {
+    fn from(leaving: Leaving) -> Error {
+        leaving.to.map_or(Error::PrimaryIsBack, |to| Error::Reconnect(Box::new(to)))
+    }
+}
+
 impl Leaving {
-    fn new<S: Stream>(to: Url, connection: &Connection<S, ClientSession, Feed>) -> Self {
+    fn new<S: Stream>(to: Option<Url>, connection: &Connection<S, ClientSession, Feed>) -> Self {
         let starts = connection.source(Feed::starts).unwrap_or_default();
         Leaving { to, starts, due: Instant::now() + RECONNECT_WAIT }
     }

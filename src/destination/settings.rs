@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
+use crate::guard::Guard;
 use crate::limits::{DESTINATION_JOIN, DESTINATION_LAG, RECONNECT_FIRST, RECONNECT_MAX, STALL, STEP};
+use crate::platforms::Platform;
 use crate::rtmp::chunk::DEFAULT_SIZE;
 use crate::stream::Join;
 
@@ -19,6 +21,10 @@ pub struct Settings {
     pub max_lag: Duration,
     /// A stream with more bits a second is not for it.
     pub max_bitrate: Option<u64>,
+    /// Whose server it is.
+    pub platform: Option<&'static Platform>,
+    /// What is done about what the platform does not like.
+    pub guard: Guard,
 }
 
 /// Waits between tries: `initial`, then twice as long each time, up to `max` or to the error's own cap if that is more.
@@ -53,6 +59,8 @@ impl Default for Settings {
             timeouts: Timeouts::default(),
             max_lag: DESTINATION_LAG,
             max_bitrate: None,
+            platform: None,
+            guard: Guard::default(),
         }
     }
 }

@@ -7,6 +7,7 @@ use tokio::time::Instant;
 
 use super::Class;
 use crate::feed::Stats;
+use crate::guard::Advice;
 use crate::stream::Name;
 
 /// Where a destination's life stands.
@@ -48,6 +49,10 @@ pub struct Status {
     /// What the stream has that the server did not announce: codecs, multitrack. It is sent all the same, and many servers that
     /// announce nothing take it; where they do not, this is why nobody sees a picture. Plain H.264 and AAC are never here.
     pub unannounced: Vec<String>,
+    /// What the destination's platform does not like about the stream.
+    pub advice: Vec<Advice>,
+    /// It is sent to the backup server, or was last tried there.
+    pub backup: bool,
     /// The last error in words. It stays after a recovery …
     pub last_error: Option<String>,
     /// … and so does its class.
@@ -88,6 +93,8 @@ impl Status {
             since: now,
             reason: None,
             unannounced: Vec::new(),
+            advice: Vec::new(),
+            backup: false,
             last_error: None,
             class: None,
             retry_at: None,
@@ -107,13 +114,21 @@ impl Status {
     }
 
     /// What people can do about the last error.
-    pub fn advice(&self) -> Option<&'static str> {
+    pub fn remedy(&self) -> Option<&'static str> {
         self.class.map(Class::advice)
     }
 
     /// Time spent connected so far.
     pub fn connected(&self) -> Duration {
         self.connected_before + self.connected_since.map_or(Duration::ZERO, |since| since.elapsed())
+    }
+
+    /// The stream has left.
+    pub(super) fn leave(&mut self) {
+        self.stream = None;
+        self.advice.clear();
+        self.unannounced.clear();
+        self.backup = false;
     }
 
     /// Changes the state; staying in one keeps its beginning.

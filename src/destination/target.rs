@@ -40,11 +40,6 @@ impl Template {
 
     /// A URL and the key that goes with it: all of the URL's path is the application then.
     pub fn new(url: Secret, key: Option<Secret>) -> Result<Self, Error> {
-        let harmless = |place: &Place| match place {
-            Place::App => "app".to_owned(),
-            Place::Stream => "stream".to_owned(),
-            Place::Capture(number) => number.to_string(),
-        };
         let (example, name) = join(&url, key.as_ref(), harmless)?;
         let varies = name.is_none() || places(url.expose()).next().is_some();
         let varies = varies || key.as_ref().is_some_and(|key| places(key.expose()).next().is_some());
@@ -54,6 +49,25 @@ impl Template {
     /// Whether each stream has a place of its own there. Else there is one key, for one stream at a time.
     pub fn varies(&self) -> bool {
         self.varies
+    }
+
+    /// The key, where there is one and it is the same for all streams.
+    pub fn key(&self) -> Option<Secret> {
+        let whole = Name::new("app/stream").and_then(|any| self.resolve(&any, &[]).ok());
+        whole.map(|(_, key)| key).filter(|_| !self.varies)
+    }
+
+    /// The same place at another server. A key beside the URL goes there too, and so does one in it, unless the other URL has
+    /// its own.
+    pub fn at(&self, url: Secret) -> Result<Self, Error> {
+        let (_, own) = join(&url, None, harmless)?;
+        let key = self.key.clone().or_else(|| self.key().filter(|_| own.is_none()));
+        Template::new(url, key)
+    }
+
+    /// Whether a stream has the same place there.
+    pub fn is_place_of(&self, other: &Template) -> bool {
+        Name::new("app/stream").is_some_and(|any| self.resolve(&any, &[]) == other.resolve(&any, &[]))
     }
 
     /// Host and port.
@@ -88,6 +102,15 @@ impl Template {
         };
         let (url, name) = join(&self.url, self.key.as_ref(), value)?;
         Ok((url, name.unwrap_or_else(|| stream.stream().to_owned().into())))
+    }
+}
+
+/// What may stand for a place where it has to be something.
+fn harmless(place: &Place) -> String {
+    match place {
+        Place::App => "app".to_owned(),
+        Place::Stream => "stream".to_owned(),
+        Place::Capture(number) => number.to_string(),
     }
 }
 
@@ -175,6 +198,23 @@ mod tests {
         for bad in ["", "a b", "a\n"] {
             let made = Template::new("rtmp://h/app".to_owned().into(), Some(bad.to_owned().into()));
             assert_eq!(made, Err(Error::Blank), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_key_goes_along_to_another_server_unless_that_has_its_own() {
+        let stream = Name::new("live/show").expect("a name");
+        let key = || Some("KEY".to_owned().into());
+        for (url, key, other, tc_url, name) in [
+            ("rtmp://a/live2", key(), "rtmp://b/live2?backup=1", "rtmp://b/live2?backup=1", "KEY"),
+            ("rtmp://a/live2/KEY", None, "rtmp://b/live2", "rtmp://b/live2", "KEY"),
+            ("rtmp://a/live2/KEY", None, "rtmp://b/live2/OTHER", "rtmp://b/live2", "OTHER"),
+            ("rtmp://a/{app}", None, "rtmp://b/{app}", "rtmp://b/live", "show"),
+            ("rtmp://a/{app}/x-{stream}", None, "rtmp://b/{app}/y-{stream}", "rtmp://b/live", "y-show"),
+        ] {
+            let template = Template::new(url.to_owned().into(), key).expect(url);
+            let (url, key) = template.at(other.to_owned().into()).and_then(|t| t.resolve(&stream, &[])).expect(other);
+            assert_eq!((url.tc_url().as_str(), key.expose()), (tc_url, name), "{other}");
         }
     }
 
