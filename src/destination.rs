@@ -51,7 +51,7 @@ use servers::{Probe, Turns};
 
 use crate::backoff::Backoff;
 use crate::feed::Feed;
-use crate::limits::BACKUP_AFTER;
+use crate::limits::{BACKUP_AFTER, DISLIKE, DROPS};
 use crate::net::tls::{Trust, Wire};
 use crate::net::{Connection, Network};
 use crate::rtmp;
@@ -125,7 +125,7 @@ impl<N: Network> Destination<N> {
             () = over() => return,
             turns = Turns::begin(self.server.clone(), self.backup.clone()) => turns,
         };
-        let mut said = String::new();
+        let (mut said, mut drops) = (String::new(), 0);
         loop {
             self.server = turns.server().clone();
             let recalled = turns.at_backup().then(|| self.probe(turns.primary()));
@@ -152,7 +152,8 @@ impl<N: Network> Destination<N> {
                         approach.went_well();
                         turns.went_well();
                     }
-                    ended
+                    drops = if since.elapsed() < DISLIKE { drops + 1 } else { 0 };
+                    ended.map_err(|error| if drops >= DROPS { error.again_and_again() } else { error })
                 }
             };
             let Err(mut error) = ended else { return };

@@ -78,6 +78,10 @@ pub const STEP: Duration = Duration::from_secs(10);
 pub const RECONNECT_FIRST: Duration = Duration::from_millis(250);
 /// … and after this long at most, where the error has no longer cap of its own.
 pub const RECONNECT_MAX: Duration = Duration::from_secs(5);
+/// A server that does not like what it is sent leaves within this time: it looks at the first frames.
+pub const DISLIKE: Duration = Duration::from_secs(5);
+/// A server that has left so soon this often in a row means it.
+pub const DROPS: usize = 3;
 /// Failures in a row after which a destination's other server is tried.
 pub const BACKUP_AFTER: usize = 3;
 /// While a backup server is sent to, it is looked this often whether the primary one is there …

@@ -11,7 +11,7 @@ use sim::{Act, Answer, Session, World, ms, secs};
 fn each_class_is_told_by_its_code_with_what_to_do_and_tried_again_by_its_plan() {
     let mut told = String::new();
     for (class, answer) in [
-        (Class::Network, Answer::Close(1)),
+        (Class::Dropped, Answer::Close(1)),
         (Class::Network, Answer::Garbage("")),
         (Class::Kicked, Answer::Kick(ms(10))),
         (Class::AlreadyLive, Answer::Refuse("publish", "NetStream.Publish.BadName")),

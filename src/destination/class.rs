@@ -12,6 +12,8 @@ pub enum Class {
     Network,
     /// The server ended a started stream.
     Kicked,
+    /// It accepts the stream and closes a moment later, again and again.
+    Dropped,
     /// An old session is still open there, or somebody else's.
     AlreadyLive,
     /// One of us speaks TLS and the other does not.
@@ -44,9 +46,10 @@ struct Plan {
 
 impl Class {
     /// All of them.
-    pub const ALL: [Class; 11] = [
+    pub const ALL: [Class; 12] = [
         Class::Network,
         Class::Kicked,
+        Class::Dropped,
         Class::AlreadyLive,
         Class::Tls,
         Class::Refused,
@@ -70,6 +73,12 @@ impl Class {
             Class::Kicked => {
                 ("kicked", 0, State::BackingOff, "look at the platform's dashboard for why it has ended the stream")
             }
+            Class::Dropped => (
+                "dropped",
+                0,
+                State::Rejected,
+                "check that the key is right and its event open, and that the platform takes this codec, size and bitrate",
+            ),
             Class::AlreadyLive => (
                 "already_live",
                 30,
@@ -156,7 +165,7 @@ mod tests {
 
     #[test]
     fn every_class_has_a_code_of_its_own_and_a_sentence() {
-        let codes = "network kicked already_live tls refused login_rejected key_rejected codec_refused loop \
+        let codes = "network kicked dropped already_live tls refused login_rejected key_rejected codec_refused loop \
                      bitrate_too_high not_taken";
         assert_eq!(Class::ALL.map(Class::code).join(" "), codes);
         for class in Class::ALL {

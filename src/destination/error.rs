@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::{Class, Refusal};
 use crate::causes;
 use crate::guard::Advice;
+use crate::limits::DROPS;
 use crate::net::{connection, tls};
 use crate::rtmp::Secret;
 use crate::rtmp::login;
@@ -36,6 +37,9 @@ pub enum Error {
     /// The server ended a stream it had accepted.
     #[error("ended by the server: {0}")]
     Kicked(Refusal),
+    /// It accepts the stream and closes, again and again: most platforms say no in this way.
+    #[error("accepted and then closed, {DROPS} times in a row")]
+    Dropped(#[source] connection::Error),
     /// It wants us to connect again, there.
     #[error("the server asks for a new connection again and again")]
     Reconnect(Box<Url>),
@@ -90,6 +94,7 @@ impl Error {
                 | connection::Error::Lost { phase: Phase::Request, .. },
             ) => Class::KeyRejected,
             Error::Connection(_) => Class::Network,
+            Error::Dropped(_) => Class::Dropped,
             Error::TooMuch { .. } => Class::TooMuch,
             Error::NotTaken(_) => Class::NotTaken,
             Error::SpeaksTls => Class::Tls,
@@ -103,6 +108,17 @@ impl Error {
     pub(super) fn forget(&mut self, key: &Secret) {
         if let Error::Tls(error) = self {
             error.forget(key.expose());
+        }
+    }
+
+    /// The same, where a server has left soon after it had accepted the stream, and not for the first time.
+    pub(super) fn again_and_again(self) -> Self {
+        use connection::Error::{Closed, Lost};
+        match self {
+            Error::Connection(left @ (Closed { phase: Phase::Media } | Lost { phase: Phase::Media, .. })) => {
+                Error::Dropped(left)
+            }
+            error => error,
         }
     }
 

@@ -10,7 +10,7 @@ use tracing::{info, warn};
 use super::fitness::Fitness;
 use super::{Destination, Error, Outbound, State, Status};
 use crate::feed::{Feed, Metadata};
-use crate::limits::{DRAIN, RECONNECT_WAIT};
+use crate::limits::{DISLIKE, DRAIN, RECONNECT_WAIT};
 use crate::net::connection::Received;
 use crate::net::watch::TICK;
 use crate::net::{Connection, Network, Stream, Watch};
@@ -23,9 +23,6 @@ pub(super) const LOOK: Duration = Duration::from_millis(50);
 
 /// No bytes have left for this long: no longer `live`.
 const QUIET: Duration = Duration::from_secs(2);
-
-/// A server that does not like what it is sent leaves within this time: it looks at the first frames.
-const DISLIKE: Duration = Duration::from_secs(5);
 
 impl<N: Network> Destination<N> {
     /// Sends the stream until it ends (`Ok`) or the session does.

@@ -279,7 +279,7 @@ impl Watched {
         let wait = status.retry_at.map_or(Duration::ZERO, |at| at - status.since);
         let text = status.last_error.as_deref().unwrap_or_default();
         let cap = match status.class {
-            Some(Class::Network | Class::Kicked) => secs(5),
+            Some(Class::Network | Class::Kicked | Class::Dropped) => secs(5),
             Some(Class::AlreadyLive) => secs(30),
             _ => secs(60),
         };
