@@ -8,7 +8,7 @@ class Authority:
     def __init__(self, folder):
         self.ca, self.certificate, self.key = folder / "ca.pem", folder / "server.pem", folder / "server.key"
         ca_key, request, names = folder / "ca.key", folder / "server.csr", folder / "names"
-        names.write_text("subjectAltName=IP:127.0.0.1\nextendedKeyUsage=serverAuth\n")
+        names.write_text("subjectAltName=DNS:localhost,IP:127.0.0.1\nextendedKeyUsage=serverAuth\n")
         new = ["openssl", "req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
         self.run(*new, "-x509", "-days", "2", "-subj", "/CN=the test's authority", "-keyout", ca_key, "-out", self.ca)
         self.run(*new, "-subj", "/CN=the test's server", "-keyout", self.key, "-out", request)

