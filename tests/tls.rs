@@ -160,6 +160,12 @@ async fn interop_85_a_certificate_that_proves_nothing_is_refused_with_a_sentence
             "the certificate's issuer is unknown (a private authority's certificate goes into ca_file)",
         ),
         (
+            Authority::new("ours").vouches_for(&["localhost"]),
+            only(&ours),
+            "the certificate is not from the authority that it names, but from another of that name \
+             (a private authority's certificate goes into ca_file)",
+        ),
+        (
             good.clone(),
             Trust::default(),
             "the certificate's issuer is unknown (a private authority's certificate goes into ca_file)",

@@ -37,6 +37,9 @@ pub enum Error {
     /// Who says who it is, is nobody we trust.
     #[error("the certificate's issuer is unknown")]
     UnknownIssuer,
+    /// Who says who it is, has the name of an authority we trust and another key.
+    #[error("the certificate is not from the authority that it names, but from another of that name")]
+    WrongIssuer,
     /// It is another one than we were told to expect.
     #[error("the certificate is not the pinned one (its SHA-256 fingerprint: {0})")]
     Unpinned(Fingerprint),
@@ -82,6 +85,8 @@ pub enum Error {
 #[derive(Debug, Clone, Copy, thiserror::Error)]
 #[allow(missing_docs)]
 pub(super) enum Verdict {
+    #[error("signed by another than it says")]
+    WrongIssuer,
     #[error("self-signed")]
     SelfSigned(Fingerprint),
     #[error("not the pinned one")]
@@ -129,6 +134,7 @@ impl Error {
             CertificateError::Revoked => Error::Revoked,
             CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => Error::WrongPurpose,
             CertificateError::Other(other) => match other.0.downcast_ref() {
+                Some(Verdict::WrongIssuer) => Error::WrongIssuer,
                 Some(Verdict::SelfSigned(fingerprint)) => Error::SelfSigned(*fingerprint),
                 Some(Verdict::Unpinned(fingerprint)) => Error::Unpinned(*fingerprint),
                 None => Error::Broken(CertificateError::Other(other).into()),
@@ -142,10 +148,11 @@ impl Error {
         matches!(self, Error::Closed | Error::Lost(_) | Error::TimedOut)
     }
 
-    /// Takes names out that have `secret` in them: a server that knows it could have written it there.
+    /// Tells no name that has `secret` in it: a server that knows it could have written it there.
     pub fn forget(&mut self, secret: &str) {
         if let Error::WrongName { names, .. } = self {
-            names.0.retain(|name| !name.contains(secret));
+            let told = names.0.iter_mut().filter(|name| name.contains(secret));
+            told.for_each(|name| "a name with the stream key in it".clone_into(name));
         }
     }
 
@@ -154,7 +161,7 @@ impl Error {
         match self {
             Error::NotTls | Error::Closed | Error::TimedOut => Some("perhaps it is a server for rtmp://, without TLS"),
             Error::SelfSigned(_) => Some("tls_pin trusts this one"),
-            Error::UnknownIssuer => Some("a private authority's certificate goes into ca_file"),
+            Error::UnknownIssuer | Error::WrongIssuer => Some("a private authority's certificate goes into ca_file"),
             Error::NotValidYet(_) => Some("or this machine's clock is wrong"),
             _ => None,
         }
@@ -200,7 +207,10 @@ mod tests {
                 .map(str::to_owned);
         let mut error = Error::WrongName { host: "h".to_owned(), names: Names::of(&presented) };
         error.forget("KEY");
-        assert_eq!(error.to_string(), "the certificate is not for h but for a.example, 192.0.2.1, 2Jx");
+        assert_eq!(
+            error.to_string(),
+            "the certificate is not for h but for a.example, 192.0.2.1, 2Jx, a name with the stream key in it"
+        );
         let names = Names::of(&vec!["x".repeat(1000); 1000]);
         assert_eq!((names.0.len(), names.0[0].len()), (NAMES, NAME_LETTERS));
         assert_eq!(Names(Vec::new()).to_string(), "no host at all");

@@ -165,12 +165,14 @@ impl ServerCertVerifier for Judge {
         ocsp: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
-        use CertificateError::{Other, UnknownIssuer};
+        use CertificateError::{BadSignature, Other, UnknownIssuer};
         match self.0.verify_server_cert(certificate, between, name, ocsp, now) {
             // `Other`: an authority's own certificate used as a server's, as `openssl req -x509` makes it.
             Err(rustls::Error::InvalidCertificate(UnknownIssuer | Other(_))) if is_self_signed(certificate) => {
                 Err(verdict(Verdict::SelfSigned(Fingerprint::of(certificate))))
             }
+            // A private authority that has been made anew mostly has its old name.
+            Err(rustls::Error::InvalidCertificate(BadSignature)) => Err(verdict(Verdict::WrongIssuer)),
             verdict => verdict,
         }
     }
