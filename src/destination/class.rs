@@ -85,9 +85,13 @@ impl Class {
                 State::BackingOff,
                 "stop the other encoder that uses this key, or wait until the server has noticed that it is gone",
             ),
-            Class::Tls => {
-                ("tls", 60, State::Rejected, "check the port, and whether the server wants rtmps:// instead of rtmp://")
-            }
+            Class::Tls => (
+                "tls",
+                60,
+                State::Rejected,
+                "if it is about a certificate, the server has to show a good one; else check the port, and \
+                 whether the server wants rtmps:// instead of rtmp://",
+            ),
             Class::Refused => (
                 "refused",
                 60,
