@@ -7,6 +7,8 @@ import socket
 import subprocess
 import time
 
+from terminal import terminal
+
 
 class Failed(Exception):
     """What was found wrong, in one line."""
@@ -39,16 +41,23 @@ def free_port():
                 return port
 
 
+def listening(*ports):
+    """Whether somebody listens on all these ports of 127.0.0.1; asked of the kernel, since a trial connection would be a client."""
+    with open("/proc/net/tcp") as table:
+        rows = [row.split() for row in table]
+    return {f"0100007F:{port:04X}" for port in ports} <= {row[1] for row in rows if row[3] == "0A"}
+
+
 class Program:
-    """One process in a session of its own, with stdout in NAME.out and stderr in NAME.log."""
+    """One process in a session of its own, with stdout in NAME.out and stderr, which may be a terminal, in NAME.log."""
 
     started = []
     privileges = []  # what setpriv is told to take away
 
-    def __init__(self, name, argv, folder, **env):
+    def __init__(self, name, argv, folder, on_terminal=False, **env):
         self.name, self.folder = name, folder
         self.log, self.out = folder / f"{name}.log", folder / f"{name}.out"
-        with self.log.open("wb") as stderr, self.out.open("wb") as stdout:
+        with terminal(self.log) if on_terminal else self.log.open("wb") as stderr, self.out.open("wb") as stdout:
             # Should the test itself be killed, the kernel ends the program too.
             self.process = subprocess.Popen(
                 ["setpriv", *self.privileges, "--pdeathsig", "KILL", *map(str, argv)], env={**os.environ, **env},

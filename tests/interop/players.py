@@ -1,4 +1,5 @@
 """Programs that play a stream: started before it is published, they have all of it in the end."""
+import gstreamer
 import tracks
 from installed import FFMPEG_9, as_nobody, folder_for_nobody
 from program import Program, until
@@ -57,7 +58,7 @@ class Gst(Saver):
 
     def __init__(self, folder, url):
         file = folder / "got.flv"
-        super().__init__(folder, ["gst-launch-1.0", "-e", self.source, f"location={url}", "!", "filesink", f"location={file}"], file)
+        super().__init__(folder, gstreamer.saving(url, file, self.source), file)
 
 
 class GstLegacy(Gst):

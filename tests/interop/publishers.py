@@ -1,4 +1,5 @@
 """Programs that publish a film as it is, in real time, and end with it."""
+import gstreamer
 from films import SECONDS
 from installed import FFMPEG_9, as_nobody, folder_for_nobody
 from program import Program
@@ -31,11 +32,7 @@ class Gst(Program):
     sink = "rtmp2sink"
 
     def __init__(self, folder, film, url):
-        super().__init__("publisher", [
-            "gst-launch-1.0", "flvmux", "name=m", "streamable=true", "!", self.sink, f"location={url}",
-            "filesrc", f"location={film.path}", "!", "flvdemux", "name=d",
-            "d.video", "!", "queue", "!", "h264parse", "!", "identity", "sync=true", "!", "m.",
-            "d.audio", "!", "queue", "!", "aacparse", "!", "identity", "sync=true", "!", "m."], folder)
+        super().__init__("publisher", gstreamer.publishing(film.path, url, self.sink), folder)
 
     def done(self):
         """Waits for the end of the film."""

@@ -4,7 +4,7 @@ import os
 
 import tracks
 from installed import FFMPEG_9, NGINX, NGINX_RTMP, NODE, NODE_MEDIA_SERVER
-from program import Program, free_port, until
+from program import Program, free_port, listening, until
 
 NGINX_CONFIG = """load_module {module};
 daemon off; worker_processes 1; {user}
@@ -23,12 +23,7 @@ class Recording(Program):
     def __init__(self, folder, argv, port, **env):
         self.app, self.port = f"rtmp://127.0.0.1:{port}/live", port
         super().__init__("server", argv, folder, **env)
-        self.awaits("listening port", self.listens, 20)
-
-    def listens(self):
-        """Whether the port is open; asked of the kernel."""
-        with open("/proc/net/tcp") as table:
-            return any(row.split()[1].endswith(f":{self.port:04X}") and row.split()[3] == "0A" for row in table)
+        self.awaits("listening port", lambda: listening(port), 20)
 
     def received(self, sent):
         """The tracks of the recording, as soon as it is as long as what was `sent`; it is not closed at once everywhere."""
@@ -81,7 +76,7 @@ class Listener(tracks.Receiver):
         self.port = free_port()
         self.app = f"rtmp://127.0.0.1:{self.port}/live"
         super().__init__(folder, f"{self.app}/x", self.program, "server", ["-listen", "1"])
-        self.awaits("listening port", lambda: Recording.listens(self), 20)
+        self.awaits("listening port", lambda: listening(self.port), 20)
 
     def received(self, _sent):
         """The tracks, once the publisher has gone."""
