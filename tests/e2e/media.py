@@ -32,9 +32,9 @@ def encode(path, seconds=SECONDS):
 class Publisher(Program):
     """ffmpeg, sending the file as it is in real time."""
 
-    def __init__(self, folder, path, url, options=()):
-        super().__init__("publisher", ["ffmpeg", "-hide_banner", "-loglevel", "warning", "-progress", "pipe:1", "-stats_period", "0.1",
-                                       "-re", "-i", path, "-c", "copy", "-f", "flv", *options, url], folder)
+    def __init__(self, folder, path, url, options=(), program="ffmpeg", name="publisher"):
+        super().__init__(name, [program, "-hide_banner", "-nostdin", "-loglevel", "warning", "-progress", "pipe:1", "-stats_period", "0.1",
+                                "-re", "-i", path, "-c", "copy", "-f", "flv", *options, url], folder)
 
     def position(self):
         """Seconds of the file sent so far."""
@@ -86,10 +86,13 @@ class Player(Program):
         return packets(self.out.read_text())
 
 
+def payloads(these, kind=None):
+    """What there is to packets, of one kind or of both, but for their times."""
+    return [packet[:4] for packet in these if kind in (None, packet.kind)]
+
+
 def identical(name, sent, received):
     """The one number of ms by which all packets' times differ; fails if anything else does."""
-    def payloads(these):
-        return [packet[:4] for packet in these]
     want, got = collections.Counter(payloads(sent)), collections.Counter(payloads(received))
     missing, extra = want - got, got - want
     if missing or extra:
@@ -102,3 +105,15 @@ def identical(name, sent, received):
     if len(offsets) != 1:
         raise Failed(f"{name}: times are off by {len(offsets)} different amounts, {offsets[0]} to {offsets[-1]} ms")
     return offsets[0]
+
+
+def missing(name, kind, sent, received):
+    """How many packets of a kind were not received at the beginning and at the end; fails if those between are not the same.
+
+    For a program that has times of its own.
+    """
+    want, got = payloads(sent, kind), payloads(received, kind)
+    before = next((n for n in range(len(want)) if got and want[n:n + len(got)] == got), None)
+    if before is None:
+        raise Failed(f"{name}: the {len(got)} {kind} packets are none of the {len(want)} sent, or not in their order")
+    return before, len(want) - len(got) - before

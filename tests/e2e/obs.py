@@ -46,18 +46,21 @@ FPSCommon=30
 SampleRate=48000
 ChannelSetup=Stereo
 [Output]
-Mode=Advanced
+Mode=Simple
 Reconnect=false
 DelayEnable=false
-[AdvOut]
-TrackIndex=1
-Encoder=obs_x264
-ApplyServiceSettings=false
-Track1Bitrate=128
+FilenameFormatting=recorded
+[SimpleOutput]
+FilePath={folder}
+RecFormat=flv
+RecQuality=Stream
+StreamEncoder=x264
+VBitrate=1000
+ABitrate=128
+UseAdvanced=true
+Preset=ultrafast
+x264Settings=keyint=60 profile=main tune=zerolatency
 """
-
-ENCODER = {"rate_control": "CBR", "bitrate": 1000, "keyint_sec": 2, "preset": "ultrafast", "profile": "main",
-           "tune": "zerolatency", "use_bufsize": True, "buffer_size": 1000}
 
 
 def scene(media):
@@ -77,29 +80,39 @@ def scene(media):
 
 
 class Obs(Program):
-    """OBS, streaming the file to `server` under `key`.
+    """OBS, streaming the file to `server` under `key`. `inside` is what comes before it on its command line.
 
     It is stopped by StopStream and then killed: asked to end by SIGINT, OBS 29.0.2 crashed or hung 3 times in 40.
     """
 
-    def __init__(self, folder, display, media, server, key):
-        self.port = free_port()
+    def __init__(self, folder, display, media, server, key, inside=()):
+        self.port, self.recorded = free_port(), folder / "recorded.flv"
         config, runtime = folder / "obs-config", folder / "obs-runtime"
         runtime.mkdir(mode=0o700)
         service = {"type": "rtmp_custom", "settings": {"server": server, "key": key, "use_auth": False}}
         for path, text in {"global.ini": GLOBAL.format(port=self.port),
-                           "basic/profiles/e2e/basic.ini": PROFILE,
-                           "basic/profiles/e2e/streamEncoder.json": json.dumps(ENCODER),
+                           "basic/profiles/e2e/basic.ini": PROFILE.format(folder=folder),
                            "basic/profiles/e2e/service.json": json.dumps(service),
                            "basic/scenes/e2e.json": json.dumps(scene(media))}.items():
             file = config / "obs-studio" / path
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(text)
-        super().__init__("obs", ["obs", "--startstreaming", "--minimize-to-tray", "--profile", "e2e",
+        super().__init__("obs", [*inside, "obs", "--startstreaming", "--minimize-to-tray", "--profile", "e2e",
                                  "--collection", "e2e", "--multi", "--disable-missing-files-check",
                                  "--unfiltered_log"], folder,
                          DISPLAY=display, XDG_CONFIG_HOME=str(config), XDG_RUNTIME_DIR=str(runtime),
                          QT_QPA_PLATFORM="xcb")
+
+    def records(self):
+        """Begins to record what the encoders of the stream give, once that has been done."""
+        self.ask("StartRecord")
+        self.awaits("recording", lambda: self.ask("GetRecordStatus")["outputBytes"] > 0, 20)
+
+    def recording(self):
+        """The file that was recorded, once it is whole."""
+        self.ask("StopRecord")
+        self.awaits("whole recording", lambda: not self.ask("GetRecordStatus")["outputActive"], 20)
+        return self.recorded
 
     def frames(self):
         """Frames sent so far, and of all frames those dropped (sent late), skipped (encoded late) and lagged (drawn late)."""

@@ -13,13 +13,17 @@ import tempfile
 import time
 import traceback
 
+import gstreamer
 import media
 from authority import Authority
 from ffplay import Ffplay
+from front import Front
+from home import FFMPEG_9, NGINX
 from obs import Obs
-from program import Failed, Program, attempt
+from program import Failed, Program, attempt, until
 from screen import Screen
 from server import Server
+from store import Store
 
 
 def obs_to_ffplay(folder, pattern):
@@ -116,6 +120,133 @@ def identical_over_rtmps(folder, pattern):
     return [figures]
 
 
+def obs_over_rtmps(folder, pattern):
+    """OBS ═TLS═► server-1 ═TLS═► server-2, as soon as OBS knows who vouches for server-1. A player at each gets the same, and it is
+    what OBS has recorded of itself."""
+    authority = Authority(folder / "authority")
+    store = Store(folder, Authority(folder / "stranger"))
+    server2 = Server("server-2", folder, authority=authority)
+    server1 = Server("server-1", folder, [server2], authority=authority)
+    players = [media.Player(f"player-{server.name}", folder, f"{server.app}/x", authority.trusted) for server in (server1, server2)]
+    for player in players:
+        player.joins(20)
+    desk = Screen("screen", folder, "1280x800")
+    try:
+        # Its mbedTLS compares names only, not addresses.
+        obs = Obs(folder, desk.display, pattern, server1.app.replace("127.0.0.1", "localhost"), "x", store.inside)
+        server1.says("the peer ended the TLS handshake: UnknownCA", 60)
+        store.trust(authority)
+        obs.records()
+        obs.ask("StartStream")
+        obs.awaits("5 s of stream", lambda: obs.frames()[0] >= 5 * media.RATE, 60)
+    finally:
+        desk.picture().save(folder / "obs.png")
+    obs.ask("StopStream")
+    recorded = media.read(obs.recording())
+    at1, at2 = (player.packets(20) for player in players)
+    offset = media.identical(players[1].name, at1, at2)
+    # OBS puts a note (SEI) into the first picture of each output.
+    if not at2[0].key or len(media.payloads(at2, "video")) < 5 * media.RATE:
+        raise Failed(f"of five seconds from a key frame on, {len(at2)} packets received, the first of them {at2[0]}")
+    for kind, received in [("video", at2[1:]), ("audio", at2)]:
+        media.missing(players[1].name, kind, recorded, received)
+    stop(server1, server2)
+    return [f"refused a stranger's certificate; then all {len(at2)} packets at both servers, times off by {offset} ms, and in OBS's own recording"]
+
+
+def gstreamer_over_rtmps(folder, pattern):
+    """rtmp2sink ═TLS═► server-1 ═TLS═► server-2 ═TLS═► rtmp2src and ffprobe, each of them verifying the one it connects to."""
+    authority = Authority(folder / "authority")
+    store = Store(folder, authority)
+    server2 = Server("server-2", folder, authority=authority)
+    server1 = Server("server-1", folder, [server2], authority=authority)
+    refuses(Program("stranger", gstreamer.publishing(pattern, f"{server1.app}/x"), folder), "Unacceptable TLS certificate")
+    refuses(Program("stranger-2", gstreamer.saving(f"{server2.app}/x", "/dev/null"), folder), "Unacceptable TLS certificate")
+    saved = folder / "saved.flv"
+    saver = Program("saver", [*store.inside, *gstreamer.saving(f"{server2.app}/x", saved)], folder)
+    server2.says(r'playing started\b.*\bstream="?live/x', 20)
+    player = media.Player("player", folder, f"{server2.app}/x", authority.trusted)
+    player.joins(20)
+    Program("publisher", [*store.inside, *gstreamer.publishing(pattern, f"{server1.app}/x")], folder).ends(media.SECONDS + 30)
+    sent, received = media.read(pattern), player.packets(20)
+
+    def published():
+        """The sink has times of its own, and the relay leaves out what it sends before the first key frame."""
+        video, audio = (media.missing(player.name, kind, sent, received) for kind in ("video", "audio"))
+        if video != (0, 0) or audio[0] > 3 or audio[1]:
+            raise Failed(f"packets missing at the beginning and at the end: video {video}, audio {audio}")
+        return f"{len(sent) - audio[0]} of {len(sent)} packets, {audio[0]} before the first key frame left out"
+
+    def played():
+        """The source loses the last packet, whoever the server is."""
+        saver.ends(20)
+        got = media.read(saved)
+        lost = len(received) - len(got)
+        if lost not in (0, 1):
+            raise Failed(f"{len(got)} packets saved, of {len(received)} that ffprobe got")
+        offset = media.identical(saver.name, received[:len(got)], got)
+        stop(server1, server2)
+        return f"{len(got)} of {len(received)} packets identical, times off by {offset} ms, {lost} lost at the end by rtmp2src itself"
+    return [attempt(published), attempt(played)]
+
+
+def ffmpeg_9_over_rtmps(folder, pattern):
+    """ffmpeg 9, which verifies unless it is told not to, ═TLS═► server-1 ═TLS═► server-2 ═TLS═► ffprobe."""
+    authority = Authority(folder)
+    server2 = Server("server-2", folder, authority=authority)
+    server1 = Server("server-1", folder, [server2], authority=authority)
+    refuses(media.Publisher(folder, pattern, f"{server1.app}/x", program=FFMPEG_9, name="stranger"), "certificate verify failed")
+    player = media.Player("player", folder, f"{server2.app}/x", authority.trusted)
+    player.joins(20)
+    publisher = media.Publisher(folder, pattern, f"{server1.app}/x", ["-ca_file", authority.ca], program=FFMPEG_9)
+    publisher.ends(media.SECONDS + 30)
+    figures = all_identical(media.read(pattern), [player])
+    stop(server1, server2)
+    return [figures]
+
+
+def through_a_front(folder, pattern):
+    """ffmpeg → server-1 ═TLS═► nginx → server-2 → ffprobe."""
+    authority = Authority(folder)
+    server2 = Server("server-2", folder)
+    front = Front("front", folder, server2, authority.certificate)
+    server1 = Server("server-1", folder, [front], trusts=authority)
+    player = media.Player("player", folder, f"{server2.app}/x")
+    player.joins(20)
+    publisher = media.Publisher(folder, pattern, f"{server1.app}/x")
+    publisher.ends(media.SECONDS + 30)
+    figures = all_identical(media.read(pattern), [player])
+    stop(server1, server2)
+    return [figures]
+
+
+def front_with_a_wrong_certificate(folder, pattern):
+    """The same, but the front shows a certificate for another host first, then one that a stranger vouches for: the destination's
+    status says so. As soon as it shows the right one, the stream goes there."""
+    authority, stranger = Authority(folder / "authority"), Authority(folder / "stranger")
+    server2 = Server("server-2", folder)
+    front = Front("front", folder, server2, authority.certify("other", "DNS:another.host"))
+    server1 = Server("server-1", folder, [front], trusts=authority, on_terminal=True)
+    publisher = Program("publisher", [Server.binary, "publish", pattern, f"{server1.app}/x", "--loop"], folder)
+    server1.says_of_its_destination("rejected", "the certificate is not for 127.0.0.1 but for another.host", 30)
+    front.show(stranger.certificate)
+    server1.says_of_its_destination("rejected", "the certificate's issuer is unknown", 60)
+    front.show(authority.certificate)
+    server1.says_of_its_destination("live", "", 90)
+    server2.publishing("x", 20)
+    publisher.kill()
+    stop(server1, server2)
+    return ["rejected for its name, then for its issuer, both in its status; live with the right one"]
+
+
+def refuses(program, words):
+    """Waits until a program has ended in vain, saying these words."""
+    program.says(words, 30)
+    until(f"end of {program.name}", lambda: program.process.poll() is not None, 20)
+    if program.process.returncode == 0:
+        raise Failed(f"{program.name} says {words!r} and ends as if all were well")
+
+
 def fan_out(folder, pattern):
     """Starts ffmpeg → server-1 → five servers, with a player already waiting at each of the five."""
     destinations = [Server(f"server-{n}", folder) for n in range(2, 7)]
@@ -146,6 +277,12 @@ CASES = [
     (identical_at_five, ["identical-at-five"], ["ffmpeg", "ffprobe"]),
     (identical_over_rtmps, ["identical-over-rtmps"], ["ffmpeg", "ffprobe", "openssl"]),
     (one_of_five_killed, ["one-killed", "one-restarted"], ["ffmpeg", "ffprobe"]),
+    (obs_over_rtmps, ["obs-over-rtmps"], ["obs", "Xvfb", "ffmpeg", "ffprobe", "openssl", "unshare"]),
+    (gstreamer_over_rtmps, ["rtmp2sink-over-rtmps", "rtmp2src-over-rtmps"],
+     ["gst-launch-1.0", "ffmpeg", "ffprobe", "openssl", "unshare"]),
+    (ffmpeg_9_over_rtmps, ["ffmpeg-9-over-rtmps"], [FFMPEG_9, "ffmpeg", "ffprobe", "openssl"]),
+    (through_a_front, ["through-a-tls-front"], [NGINX, "ffmpeg", "ffprobe", "openssl"]),
+    (front_with_a_wrong_certificate, ["front-with-a-wrong-certificate"], [NGINX, "ffmpeg", "openssl"]),
 ]
 
 
@@ -153,10 +290,12 @@ def outcomes(case, names, needs, folder):
     """What became of a case: for each of its names the figures, or the failure."""
     try:
         if missing := [program for program in [Server.binary, "setpriv", *needs] if not shutil.which(program)]:
-            raise Failed(f"MISSING PROGRAM: {', '.join(missing)} (run: just setup, cargo build --release)")
+            raise Failed(f"MISSING PROGRAM: {', '.join(map(str, missing))} (run: just setup, cargo build --release)")
         folder.mkdir()
-        pattern = folder / "pattern.flv"
-        media.encode(pattern)
+        pattern = folder.parent / "pattern.flv"
+        if not pattern.exists():  # the same for all cases; whole, or not there
+            media.encode(folder / "pattern.flv")
+            (folder / "pattern.flv").rename(pattern)
         return case(folder, pattern)
     except Failed as failed:
         return [failed] * len(names)
