@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::process::Command;
 use std::{fs, io};
 
 use rtmp_relay::destination::{self, Class, State};
@@ -111,6 +112,51 @@ fn a_page_says_where_to_paste_what_and_how_old_it_is() {
         let refusal = platform.refusal.trim_end_matches('.');
         assert!(plain(&page).contains(refusal), "{id} does not say what a no looks like: {refusal}");
     }
+}
+
+#[test]
+fn what_a_page_has_for_the_configuration_is_read_and_leads_to_the_platform() {
+    for platform in platforms::all() {
+        let id = &platform.id;
+        let page = page(platform);
+        let block = page.split("```yaml\n").nth(1).unwrap().split("```").next().unwrap();
+        let server = |url: &str| url.splitn(4, '/').take(3).collect::<Vec<_>>().join("/").replace(":443", "");
+        let written = platform.url.as_ref().or(platform.url_example.as_ref()).unwrap();
+        assert_eq!(block.contains(&format!("url: {written}\n")), platform.url.is_none(), "{id}");
+        let said = check(platform, block);
+        assert!(said.contains(&server(written)), "{id}: {said}");
+        assert_eq!(said.contains("or, while that fails"), platform.backup_url.is_some(), "{id}: {said}");
+        // What else could be written there stands in backticks.
+        for line in quoted(&page.replace("```", "")).filter(|text| text.starts_with("url: ")) {
+            let said = check(platform, &format!("{block}    {line}\n"));
+            assert!(said.contains(&server(line.trim_start_matches("url: "))), "{id}: {said}");
+        }
+    }
+    let index = read("platforms.md");
+    for guard in ["refuse", "advise", "ignore"] {
+        assert!(index.contains(&format!("  - `{guard}`")));
+        let platform = platforms::named("twitch").unwrap();
+        let block = "destinations:\n  - platform: twitch\n    stream_key: ${TWITCH_KEY}\n";
+        check(platform, &format!("{block}    guard: {guard}\n"));
+    }
+}
+
+/// What the program says of a configuration, the key being the platform's example.
+fn check(platform: &Platform, config: &str) -> String {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    fs::write(&file, config).unwrap();
+    let key = platform.key.as_ref().map_or("any", |key| &key.example);
+    let checked = Command::new(env!("CARGO_BIN_EXE_rtmp-relay"))
+        .arg("check")
+        .arg(file.path())
+        .args(["--stream", "live/show"])
+        .env(format!("{}_KEY", platform.id.to_uppercase()), key)
+        .output()
+        .unwrap();
+    let said = String::from_utf8(checked.stdout).unwrap();
+    assert!(checked.status.success(), "{}: {said}{}", platform.id, String::from_utf8_lossy(&checked.stderr));
+    assert!(!said.contains("mostly looks like"), "{}: {said}", platform.id);
+    said
 }
 
 #[test]
