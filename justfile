@@ -2,7 +2,7 @@
 default:
     @just --list --unsorted
 
-# Installs what the end-to-end tests need and is missing (OBS, Xvfb, ffmpeg; Debian).
+# Installs what the end-to-end tests need and is missing (OBS, Xvfb, ffmpeg, GStreamer, nginx; Debian).
 setup:
     tests/e2e/setup
 
@@ -41,7 +41,7 @@ mutants:
 fuzz seconds="60" *targets="":
     tests/fuzz/run {{seconds}} {{targets}}
 
-# The built relay with OBS, ffmpeg and ffplay; takes names of cases, or --keep.
+# The built relay with OBS, ffmpeg, ffplay, GStreamer and nginx; takes names of cases, or --keep.
 e2e *args:
     cargo build --release --package rtmp-relay
     python3 tests/e2e/run.py {{args}}
