@@ -4,6 +4,7 @@ use tokio::time::timeout;
 use tracing::{info, warn};
 
 use crate::flv::{self, Kind, Role, Tag};
+use crate::inbound::visitors::{Pass, Seat};
 use crate::inbound::{Admitted, House, Inbound, turn_away};
 use crate::limits::{COMMAND_BYTES, HEADER_WAIT, KEY_FRAME_WAIT, PUBLISHER_SILENCE};
 use crate::net::Stream;
@@ -17,8 +18,8 @@ use crate::rtmp::session::Phase;
 use crate::rtmp::timestamp::Timeline;
 use crate::stream::{Frame, Hops, Publication};
 
-/// Serves a publisher to its end, if its stream is free.
-pub async fn serve<S: Stream>(admitted: Admitted<S>, house: &House) -> Result<(), Error> {
+/// Serves a publisher to its end, if its stream is free. One that is kicked is lost to its stream: another may follow.
+pub async fn serve<S: Stream>(admitted: Admitted<S>, house: &House, pass: &Pass) -> Result<(), Error> {
     let Admitted { mut connection, request, name, peer, right } = admitted;
     let hops = Hops::parse(&request.agent);
     let granted = if hops.close_a_circle_at(house.identity) {
@@ -35,6 +36,7 @@ pub async fn serve<S: Stream>(admitted: Admitted<S>, house: &House) -> Result<()
             return Ok(());
         }
     };
+    let seat = pass.sit(request.role, publication.name(), &request.agent);
     connection.session.accept(request);
     let stream = publication.name().clone();
     info!(%stream, %peer, resumed = publication.resumed_at().is_some(), "publishing started");
@@ -56,7 +58,15 @@ pub async fn serve<S: Stream>(admitted: Admitted<S>, house: &House) -> Result<()
             connection.close_or_abort().await;
             return Ok(());
         }
-        ended = ingest.run(&mut connection) => ended,
+        () = seat.kicked() => {
+            info!(%stream, %peer, "publisher kicked");
+            drop(ingest);
+            // OBS takes this as final, and does not come back by itself.
+            connection.session.revoke(&Status::error(code::PUBLISH_BAD_NAME, "This session has been ended by the operator"));
+            connection.close_or_abort().await;
+            return Ok(());
+        }
+        ended = ingest.run(&mut connection, &seat) => ended,
     };
     match ended {
         Ok(()) => {
@@ -108,7 +118,7 @@ impl Ingest {
     }
 
     /// Takes what the publisher sends until it stops (`Ok`) or is lost.
-    async fn run<S: Stream>(&mut self, connection: &mut Inbound<S>) -> Result<(), Error> {
+    async fn run<S: Stream>(&mut self, connection: &mut Inbound<S>, seat: &Seat) -> Result<(), Error> {
         loop {
             while let Some(event) = connection.event()? {
                 match event {
@@ -124,6 +134,7 @@ impl Ingest {
             let silent = |_| Error::TimedOut { phase: Phase::Media };
             timeout(PUBLISHER_SILENCE, connection.receive()).await.map_err(silent)??;
             self.publication.touch();
+            seat.count(connection.received());
             if mutant!(ReadsSlowly) {
                 tokio::time::sleep(std::time::Duration::from_secs(1)).await;
             }

@@ -47,6 +47,8 @@ pub const NEEDS: usize = 16;
 pub const ADDRESSES: usize = 8;
 /// Reconnect requests of servers that are obeyed at once in a row; more of them are failures.
 pub const RECONNECTS: usize = 3;
+/// Letters that are kept of what an encoder or player calls itself.
+pub const AGENT_LETTERS: usize = 128;
 /// Relays a stream may have come through before it is taken for a circle.
 pub const HOPS: usize = 8;
 /// Keys that one request may show.
@@ -57,7 +59,19 @@ pub const KEY_FILE_BYTES: usize = 1 << 20;
 pub const CALLBACKS: usize = 64;
 /// What a callback may put before the body of its answer, which is not read.
 pub const CALLBACK_HEAD: usize = 16 << 10;
+/// Connections to the HTTP API at once.
+pub const API_CONNECTIONS: usize = 256;
+/// Those of them that are told of every change.
+pub const API_WATCHERS: usize = 32;
+/// The largest body of a call.
+pub const API_BODY_BYTES: usize = 64 << 10;
+/// What a call may put before its body.
+pub const API_HEAD_BYTES: usize = 16 << 10;
+/// The shortest token that callers have to show.
+pub const API_TOKEN_BYTES: usize = 16;
 
+/// A caller of the API has this long to tell its call, and for the head of the next one on the same connection.
+pub const API_CALL: Duration = Duration::from_secs(30);
 /// A peer has this long to finish the handshake, and as long for that of TLS before it.
 pub const HANDSHAKE: Duration = Duration::from_secs(5);
 /// A client has this long from connecting to its `publish` or `play`.

@@ -6,6 +6,7 @@ use tokio::time::{interval, sleep};
 use tracing::{debug, info};
 
 use crate::feed::{Feed, Metadata};
+use crate::inbound::visitors::{Pass, Seat};
 use crate::inbound::{Admitted, House, Inbound};
 use crate::limits::{DRAIN, STALL};
 use crate::net::connection::{Error, Received};
@@ -20,8 +21,9 @@ use crate::stream::Join;
 const JOIN: Join = Join { newest_if_within: Duration::MAX, lag_max: Duration::MAX };
 
 /// Serves a player to its end, or the stream's.
-pub async fn serve<S: Stream>(admitted: Admitted<S>, house: &House) -> Result<(), Error> {
+pub async fn serve<S: Stream>(admitted: Admitted<S>, house: &House, pass: &Pass) -> Result<(), Error> {
     let Admitted { mut connection, request, name: stream, peer, .. } = admitted;
+    let seat = pass.sit(request.role, &stream, &request.agent);
     let message_stream = connection.session.accept(request);
     let log = house.directory.log_of(&stream);
     connection.feed(Feed::new(log.clone(), JOIN, message_stream, DEFAULT_SIZE, Metadata::Plain));
@@ -32,7 +34,11 @@ pub async fn serve<S: Stream>(admitted: Admitted<S>, house: &House) -> Result<()
     };
     let played = tokio::select! {
         biased;
-        played = play(&mut connection) => played,
+        played = play(&mut connection, &seat) => played,
+        () = seat.kicked() => {
+            info!(%stream, %peer, "player kicked");
+            Ok(())
+        }
         () = house.stop.cancelled() => Ok(()),
         () = drained => Ok(()),
     };
@@ -46,7 +52,7 @@ pub async fn serve<S: Stream>(admitted: Admitted<S>, house: &House) -> Result<()
 }
 
 /// Sends until the stream ends or the player leaves.
-async fn play<S: Stream>(connection: &mut Inbound<S>) -> Result<(), Error> {
+async fn play<S: Stream>(connection: &mut Inbound<S>, seat: &Seat) -> Result<(), Error> {
     let mut watch = Watch::default();
     let mut tick = interval(TICK);
     loop {
@@ -63,6 +69,7 @@ async fn play<S: Stream>(connection: &mut Inbound<S>) -> Result<(), Error> {
                 Received::Drained => return Ok(()),
             },
             _ = tick.tick() => {
+                seat.count(connection.sent());
                 if watch.has_stalled(connection, STALL) {
                     return Err(Error::TimedOut { phase: Phase::Media });
                 }

@@ -18,6 +18,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout};
@@ -47,11 +48,15 @@ const AGENT: &str = concat!("FMLE/3.0 (compatible; rtmp-relay/", env!("CARGO_PKG
 /// Orders to a relay that may wait for it.
 const ORDERS: usize = 16;
 
+/// The configuration in force, for whoever wants to see it.
+pub type Present = Arc<ArcSwap<Config>>;
+
 /// A relay that listens and does not serve yet.
 #[derive(Debug)]
 pub struct Relay<N: Network> {
     net: N,
-    config: Config,
+    config: Arc<Config>,
+    present: Present,
     listener: N::Listener,
     address: SocketAddr,
     secure: Option<Secure<N::Listener>>,
@@ -291,12 +296,15 @@ impl<N: Network> Relay<N> {
             identity: random.u64(..),
             stop: CancellationToken::new(),
         };
+        let config = Arc::new(config);
+        let present = Arc::new(ArcSwap::new(config.clone()));
         let (control, orders) = mpsc::channel(ORDERS);
         let (assignments, recorded, recordings, places) = Default::default();
         let (tasks, control) = (JoinSet::new(), Control(control));
         Ok(Relay {
             net,
             config,
+            present,
             listener,
             address,
             secure,
@@ -347,6 +355,11 @@ impl<N: Network> Relay<N> {
     /// The statuses of its recordings.
     pub fn recordings(&self) -> &recorder::Board {
         &self.recordings
+    }
+
+    /// The configuration in force.
+    pub fn present(&self) -> &Present {
+        &self.present
     }
 
     /// A way to tell it another configuration while it runs.
@@ -410,7 +423,7 @@ impl<N: Network> Relay<N> {
     }
 
     fn serve(&mut self, stream: N::Stream, peer: SocketAddr, entrance: Option<Entrance>) {
-        let Some(pass) = self.house.visitors.admit(peer) else { return };
+        let Some(pass) = self.house.visitors.admit(peer, entrance.is_some()) else { return };
         let (house, gate, seed) = (self.house.clone(), self.gate.clone(), self.random.u64(..));
         self.net.spawn(&mut self.tasks, async move {
             let served = async {
@@ -427,12 +440,13 @@ impl<N: Network> Relay<N> {
                     admitted = admitted => admitted?,
                 };
                 match admitted.request.role {
-                    Role::Publish => ingest::serve(admitted, &house).await?,
-                    Role::Play => player::serve(admitted, &house).await?,
+                    Role::Publish => ingest::serve(admitted, &house, &pass).await?,
+                    Role::Play => player::serve(admitted, &house, &pass).await?,
                 }
                 Ok(())
             };
-            pass.leave(served.await);
+            let how = served.await;
+            pass.leave(how);
         });
     }
 
@@ -571,6 +585,8 @@ impl<N: Network> Ordered for Relay<N> {
         if let (Some(secure), Some(tls)) = (&self.secure, &config.tls) {
             secure.entrance.show(tls.identity.clone());
         }
+        let config = Arc::new(config);
+        self.present.store(config.clone());
         let before = std::mem::replace(&mut self.config, config);
         self.repair(&before.recordings);
         self.reconcile(recorder::FROM_THE_NEXT_KEY_FRAME);

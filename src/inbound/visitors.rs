@@ -3,18 +3,22 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use tokio::time::Instant;
+use tokio_util::sync::{CancellationToken, WaitForCancellationFuture};
 use tracing::{debug, info};
 
 use super::Short;
 use crate::causes;
 use crate::gate::addresses::origin;
-use crate::limits::{CONNECTIONS, CONNECTIONS_PER_ADDRESS, LOG_LINES, LOG_LINES_PER};
+use crate::limits::{AGENT_LETTERS, CONNECTIONS, CONNECTIONS_PER_ADDRESS, LOG_LINES, LOG_LINES_PER};
 use crate::net::connection::Error;
 use crate::net::tls;
 use crate::rtmp;
+use crate::rtmp::server::Role;
+use crate::stream::Name;
 
 /// How many may be connected to us at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,6 +74,37 @@ struct State {
     endings: BTreeMap<Ending, u64>,
     /// Since when lines are counted, how many have been written since, and how many have not.
     lines: Option<(Instant, u32, u64)>,
+    /// By number, those who publish or play.
+    sessions: BTreeMap<u64, Session>,
+    numbered: u64,
+}
+
+/// A visitor that publishes or plays.
+#[derive(Debug, Clone)]
+pub struct Session {
+    /// Its number. There is no second one with it as long as the relay runs.
+    pub id: u64,
+    /// What it does.
+    pub role: Role,
+    /// With which stream.
+    pub stream: Name,
+    /// Where it comes from.
+    pub peer: SocketAddr,
+    /// Whether it came in through TLS.
+    pub tls: bool,
+    /// What it calls itself, the beginning of it.
+    pub agent: String,
+    /// Since when.
+    pub since: Instant,
+    bytes: Arc<AtomicU64>,
+    kicked: CancellationToken,
+}
+
+/// A visitor's session as it knows it itself. Dropped, there is none any more.
+#[derive(Debug)]
+pub struct Seat {
+    visitors: Arc<Visitors>,
+    session: Session,
 }
 
 /// One visitor's leave to be here. Dropped, it has gone.
@@ -77,6 +112,7 @@ struct State {
 pub struct Pass {
     visitors: Arc<Visitors>,
     peer: SocketAddr,
+    tls: bool,
 }
 
 impl Visitors {
@@ -90,8 +126,8 @@ impl Visitors {
         self.state().limits = limits;
     }
 
-    /// Lets somebody in, if there is room.
-    pub fn admit(self: &Arc<Self>, peer: SocketAddr) -> Option<Pass> {
+    /// Lets somebody in, who comes through TLS or not, if there is room.
+    pub fn admit(self: &Arc<Self>, peer: SocketAddr, tls: bool) -> Option<Pass> {
         let address = origin(peer.ip());
         let mut state = self.state();
         let here = state.by_address.get(&address).copied().unwrap_or(0);
@@ -103,7 +139,7 @@ impl Visitors {
         state.all += 1;
         *state.by_address.entry(address).or_default() += 1;
         drop(state);
-        Some(Pass { visitors: self.clone(), peer })
+        Some(Pass { visitors: self.clone(), peer, tls })
     }
 
     /// Says that somebody was told no, unless too much has been said of late.
@@ -121,13 +157,67 @@ impl Visitors {
         self.state().endings.clone()
     }
 
+    /// Those who publish or play, in the order they began.
+    pub fn sessions(&self) -> Vec<Session> {
+        self.state().sessions.values().cloned().collect()
+    }
+
+    /// Asks a session to end. False if there is none with this number.
+    pub fn kick(&self, id: u64) -> bool {
+        self.state().sessions.get(&id).inspect(|session| session.kicked.cancel()).is_some()
+    }
+
     /// Numbers only: a panic while they change leaves nothing worse than a wrong one.
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 }
 
+impl Session {
+    /// Media and all else that it has sent us, or been sent by us.
+    pub fn bytes(&self) -> u64 {
+        self.bytes.load(Ordering::Relaxed)
+    }
+}
+
+impl Seat {
+    /// Notes how many bytes its connection has carried.
+    pub fn count(&self, bytes: u64) {
+        self.session.bytes.store(bytes, Ordering::Relaxed);
+    }
+
+    /// Waits until somebody asks the session to end. Cancel safe.
+    pub fn kicked(&self) -> WaitForCancellationFuture<'_> {
+        self.session.kicked.cancelled()
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.visitors.state().sessions.remove(&self.session.id);
+    }
+}
+
 impl Pass {
+    /// It publishes or plays from now on.
+    pub fn sit(&self, role: Role, stream: &Name, agent: &str) -> Seat {
+        let mut state = self.visitors.state();
+        state.numbered += 1;
+        let session = Session {
+            id: state.numbered,
+            role,
+            stream: stream.clone(),
+            peer: self.peer,
+            tls: self.tls,
+            agent: agent.chars().filter(|c| !c.is_control()).take(AGENT_LETTERS).collect(),
+            since: Instant::now(),
+            bytes: Arc::default(),
+            kicked: CancellationToken::new(),
+        };
+        state.sessions.insert(session.id, session.clone());
+        Seat { visitors: self.visitors.clone(), session }
+    }
+
     /// It has gone, and this is how.
     pub fn leave(self, how: Result<(), Short>) {
         let mut state = self.visitors.state();
@@ -228,7 +318,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn one_too_many_is_not_let_in_until_somebody_leaves() {
         let visitors = Visitors::new(Limits { all: 3, per_address: 2 });
-        let admit = |text| visitors.admit(peer(text));
+        let admit = |text| visitors.admit(peer(text), false);
         let (first, _second) = (admit("192.0.2.1"), admit("192.0.2.1").expect("room for two"));
         assert!(admit("192.0.2.1").is_none(), "two from there");
         assert!(admit("::ffff:192.0.2.1").is_none(), "the same address in other words");
@@ -243,9 +333,29 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn a_session_is_listed_while_it_lasts_and_can_be_asked_to_end() {
+        let visitors = Visitors::new(Limits::default());
+        let pass = visitors.admit(peer("192.0.2.1"), true).expect("room");
+        let name = Name::new("live/a").expect("a name");
+        assert!(visitors.sessions().is_empty() && !visitors.kick(1), "it has not said what it wants");
+        let long = format!("\r\n{}", "x".repeat(AGENT_LETTERS + 1));
+        let (first, second) = (pass.sit(Role::Publish, &name, &long), pass.sit(Role::Play, &name, ""));
+        second.count(7);
+        let told: Vec<_> =
+            visitors.sessions().iter().map(|s| (s.id, s.role, s.tls, s.agent.len(), s.bytes())).collect();
+        assert_eq!(told, [(1, Role::Publish, true, AGENT_LETTERS, 0), (2, Role::Play, true, 0, 7)]);
+        assert!(visitors.kick(1));
+        first.kicked().await;
+        drop(first);
+        assert!(!visitors.kick(1));
+        assert_eq!(visitors.sessions()[0].id, 2);
+        assert_eq!(pass.sit(Role::Play, &name, "").session.id, 3, "no number comes twice");
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn a_network_of_64_bits_is_one_address_and_this_machine_is_exempt() {
         let visitors = Visitors::new(Limits { all: 100, per_address: 1 });
-        let admit = |text| visitors.admit(peer(text));
+        let admit = |text| visitors.admit(peer(text), false);
         let _one = admit("2001:db8::1").expect("the first");
         assert!(admit("2001:db8::2").is_none() && admit("2001:db8:0:1::1").is_some());
         let many: Vec<_> = (0..10).map(|_| admit("127.0.0.1").expect("this machine")).collect();
@@ -256,12 +366,12 @@ mod tests {
     async fn a_flood_of_visitors_is_no_flood_of_lines() {
         let visitors = Visitors::new(Limits { all: 0, per_address: 0 });
         for _ in 0..1000 {
-            assert!(visitors.admit(peer("192.0.2.1")).is_none());
+            assert!(visitors.admit(peer("192.0.2.1"), false).is_none());
         }
         let lines = visitors.state().lines.expect("some");
         assert_eq!((lines.1, lines.2), (LOG_LINES, 1000 - u64::from(LOG_LINES)));
         tokio::time::advance(LOG_LINES_PER).await;
-        visitors.admit(peer("192.0.2.1"));
+        visitors.admit(peer("192.0.2.1"), false);
         let lines = visitors.state().lines.expect("some");
         assert_eq!((lines.1, lines.2), (1, 0), "the next line says how many were not told");
         assert_eq!(visitors.endings()[&Ending::TooMany], 1001);

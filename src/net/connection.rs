@@ -122,6 +122,7 @@ pub struct Connection<S, P, M> {
     /// The protocol's side of it.
     pub session: P,
     read_size: usize,
+    received: u64,
 }
 
 type Shared<S, M> = Mutex<Io<S, M>>;
@@ -165,7 +166,7 @@ impl<S: Stream, P: Session, M: Source> Connection<S, P, M> {
             replies: 0,
             owner: Waker::noop().clone(),
         };
-        Connection { shared: Arc::new(Mutex::new(io)), session, read_size: READ_BYTES }
+        Connection { shared: Arc::new(Mutex::new(io)), session, read_size: READ_BYTES, received: 0 }
     }
 
     /// Sends from `source` from now on.
@@ -261,6 +262,11 @@ impl<S: Stream, P: Session, M: Source> Connection<S, P, M> {
         lock(&self.shared).sent
     }
 
+    /// Bytes received so far.
+    pub fn received(&self) -> u64 {
+        self.received
+    }
+
     /// Bytes taken from the source, and replies, that the peer has not taken yet.
     pub fn unsent(&self) -> usize {
         lock(&self.shared).outbox.bytes
@@ -308,6 +314,7 @@ impl<S: Stream, P: Session, M: Source> Connection<S, P, M> {
         match ready!(poll_read_buf(Pin::new(&mut io.stream), cx, input)) {
             Ok(0) => Poll::Ready(Err(Error::Closed { phase })),
             Ok(read) => {
+                self.received += read as u64;
                 if read >= self.read_size {
                     self.read_size = READ_BYTES_MAX.min(2 * self.read_size);
                 }

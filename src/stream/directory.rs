@@ -88,10 +88,24 @@ enum Entry {
     Lost(Arc<Log>, Instant),
 }
 
+/// A stream that has a publisher, or had one a moment ago.
+#[derive(Debug, Clone)]
+pub struct Standing {
+    /// Its name.
+    pub name: Name,
+    /// Its log.
+    pub log: Arc<Log>,
+    /// Whether its publisher has been lost, and may come back.
+    pub lost: bool,
+    /// Since when that is so.
+    pub since: Instant,
+}
+
 /// Whether a publisher is still there, and whether it still is the publisher.
 #[derive(Debug)]
 struct Presence {
     session: u64,
+    since: Instant,
     holder: Holder,
     heard: Mutex<Instant>,
     replaced: CancellationToken,
@@ -136,8 +150,9 @@ impl Directory {
         state.sessions += 1;
         let session = state.sessions;
         log.begin(session, hops);
-        let (heard, replaced) = (Mutex::new(Instant::now()), CancellationToken::new());
-        let presence = Arc::new(Presence { session, holder: right.holder, heard, replaced });
+        let since = Instant::now();
+        let (heard, replaced) = (Mutex::new(since), CancellationToken::new());
+        let presence = Arc::new(Presence { session, since, holder: right.holder, heard, replaced });
         state.entries.insert(name.clone(), Entry::Live(log.clone(), presence.clone()));
         drop(state);
         self.changed.notify_one();
@@ -172,6 +187,20 @@ impl Directory {
             Entry::Waiting(_) => None,
         });
         live.collect()
+    }
+
+    /// The same streams, and how each of them stands.
+    pub fn streams(&self) -> Vec<Standing> {
+        let state = self.state();
+        let streams = state.entries.iter().filter_map(|(name, entry)| {
+            let (log, lost, since) = match entry {
+                Entry::Live(log, presence) => (log, false, presence.since),
+                Entry::Lost(log, since) => (log, true, *since),
+                Entry::Waiting(_) => return None,
+            };
+            Some(Standing { name: name.clone(), log: log.clone(), lost, since })
+        });
+        streams.collect()
     }
 
     /// Waits until a stream has begun, been lost or ended since the last call. For one waiter, the relay. Cancel safe.
@@ -365,8 +394,12 @@ mod tests {
         drop(first);
         tokio::time::advance(Duration::from_secs(10)).await;
         assert!(directory.expire(grace).is_some() && !log.has_ended());
+        let standing = &directory.streams()[0];
+        assert!(standing.lost && standing.since.elapsed() == Duration::from_secs(10));
         let second = directory.publish(name("live/a"), Hops::default()).expect("nobody is there");
         assert!(Arc::ptr_eq(&log, second.log()));
+        let standing = &directory.streams()[0];
+        assert!(!standing.lost && standing.since.elapsed() == Duration::ZERO);
         drop(second);
         tokio::time::advance(grace).await;
         assert!(directory.expire(grace).is_none() && log.has_ended());

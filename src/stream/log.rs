@@ -166,6 +166,11 @@ impl Log {
         self.state().bytes
     }
 
+    /// Media time held, for statistics.
+    pub fn span(&self) -> Duration {
+        self.state().span()
+    }
+
     /// Bytes held, counted anew: for tests, which hold [`bytes`](Self::bytes) against it.
     pub fn recount(&self) -> usize {
         let state = self.state();
