@@ -15,6 +15,7 @@ use crate::gate::Rules;
 use crate::inbound::visitors;
 use crate::limits::{CONNECTIONS, CONNECTIONS_PER_ADDRESS};
 use crate::net::tls::Trust;
+use crate::origin::Origin;
 use crate::platforms::Odd;
 use crate::recorder::{self, Rule};
 use crate::rtmp::chunk::DEFAULT_SIZE;
@@ -22,6 +23,7 @@ use crate::rtmp::url;
 use crate::stream::log::Limits;
 
 pub mod access;
+pub mod api;
 pub mod file;
 mod key;
 pub mod problem;
@@ -31,6 +33,7 @@ pub mod settings;
 pub mod tls;
 pub mod value;
 
+pub use api::Api;
 pub use problem::{Problem, Problems};
 pub use route::{Route, destinations};
 pub use settings::Settings;
@@ -56,6 +59,8 @@ pub struct Config {
     pub destinations: Vec<Route>,
     /// What is recorded where.
     pub recordings: Vec<Rule>,
+    /// Where recordings go that name no folder.
+    pub record_dir: PathBuf,
     /// How long a lost publisher's stream is kept open for its return.
     pub grace: Duration,
     /// How much of each stream is held.
@@ -64,6 +69,8 @@ pub struct Config {
     pub visitors: visitors::Limits,
     /// Who may publish and play.
     pub gate: Rules,
+    /// The HTTP API, for the program that offers one.
+    pub api: Api,
 }
 
 /// A configuration, and the files it has come from.
@@ -90,10 +97,12 @@ impl Default for Config {
             tls: None,
             destinations: Vec::new(),
             recordings: Vec::new(),
+            record_dir: RECORDINGS.into(),
             grace: GRACE,
             log: Limits::default(),
             visitors: visitors::Limits::default(),
             gate: Rules::default(),
+            api: Api::default(),
         }
     }
 }
@@ -135,18 +144,25 @@ impl Settings {
             time: self.segment_time.map(|time| time.0),
             bytes: self.segment_size.map(|size| size.0),
         };
-        let folder = self.record_dir.unwrap_or_else(|| RECORDINGS.into());
-        let all = self.record_all.unwrap_or(false).then(|| Rule { segments, ..Rule::every(folder) });
+        let record_dir = self.record_dir.unwrap_or_else(|| RECORDINGS.into());
+        let all = self.record_all.unwrap_or(false).then(|| Rule { segments, ..Rule::every(record_dir.clone()) });
         let recordings = recording::rules(self.recordings, all).unwrap_or_else(|Problems(found)| {
             problems.extend(found);
             Vec::new()
         });
+        let api = Api::read(self.api_listen, self.api_token.as_ref(), self.api_allow_internal);
+        let api = api.unwrap_or_else(|problem| {
+            problems.push(problem);
+            Api::default()
+        });
         let config = Config {
+            api,
             gate,
             listen: self.listen.map_or(LISTEN, |listen| listen.0),
             tls,
             destinations: routes.finish(problems)?,
             recordings,
+            record_dir,
             grace: self.grace.map_or(GRACE, |grace| grace.0),
             log: Limits::default(),
             visitors: visitors::Limits {
@@ -164,13 +180,18 @@ impl Settings {
 impl Config {
     /// What flags and environment say, and where they say nothing, what the file says.
     pub async fn load(flags: Settings, path: Option<&Path>) -> Result<Loaded, Problems> {
+        let all_by_flag = flags.record_all.is_some();
         let settings = match path {
             Some(path) => flags.over(file::read(path, file::environment()).await?),
             None => flags,
         };
         let files = path.map(Path::to_owned).into_iter().chain(settings.files()).collect();
         let in_file = |problems: Problems| path.map_or(problems.clone(), |path| problems.in_file(path));
-        Ok(Loaded { config: settings.resolve().await.map_err(in_file)?, files })
+        let mut config = settings.resolve().await.map_err(in_file)?;
+        if !all_by_flag {
+            config.recordings.iter_mut().for_each(|rule| rule.from = Origin::File);
+        }
+        Ok(Loaded { config, files })
     }
 
     /// What is odd about keys, by name of the destination. They are used all the same.

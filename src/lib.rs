@@ -27,9 +27,10 @@
 //! | [`destination`] | connections we make, again and again |
 //! | [`recorder`] | FLV files |
 //! | [`relay`] | all of them together |
+//! | [`api`] | the same over HTTP, while it runs |
 //! | [`preflight`] | the way to a destination, tried before the show |
 //! | [`platforms`], [`guard`] | what is known of YouTube and the others, and how a stream fits it |
-//! | [`config`], [`limits`] | what it is told, and what it allows |
+//! | [`config`], [`origin`], [`limits`] | what it is told and by whom, and what it allows |
 //!
 //! # A relay in your program
 //!
@@ -70,6 +71,7 @@
 #[macro_use]
 pub mod mutants;
 
+pub mod api;
 pub mod backoff;
 pub mod causes;
 pub mod cli;
@@ -83,6 +85,7 @@ pub mod inbound;
 pub mod ingest;
 pub mod limits;
 pub mod net;
+pub mod origin;
 pub mod platforms;
 pub mod player;
 pub mod preflight;

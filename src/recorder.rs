@@ -20,6 +20,7 @@ use tracing::{error, info, warn};
 
 use crate::limits::{RECORDING_BYTES, RECORDING_FLUSH, RECORDING_RETRY, RECORDING_STALL};
 use crate::net::Network;
+use crate::origin::Origin;
 use crate::stream::cursor::Read;
 use crate::stream::{Cursor, Frame, Join, Log, Name, Pattern};
 
@@ -53,13 +54,15 @@ pub struct Rule {
     pub folder: PathBuf,
     /// When a file ends and the next begins.
     pub segments: Limits,
+    /// Who has said so.
+    pub from: Origin,
 }
 
 impl Rule {
     /// All streams, each in one file, into `folder`.
     pub fn every(folder: PathBuf) -> Self {
         let (name, streams) = ("recordings".to_owned(), vec![Pattern::all()]);
-        Rule { name, streams, folder, segments: Limits::default() }
+        Rule { name, streams, folder, segments: Limits::default(), from: Origin::Flags }
     }
 
     /// Whether `stream` is recorded by it.

@@ -156,6 +156,29 @@ fn a_wrong_argument_is_named_and_said_what_is_wrong_with() {
     assert_eq!(said(&["publish", "/nowhere.flv", "rtmp://h/a/b"]).0, Some(1));
 }
 
+/// All that a program says on standard output while it starts, up to where its API is.
+fn api_of(server: &mut Running) -> String {
+    let lines = BufReader::new(server.0.stdout.as_mut().unwrap()).lines();
+    let line = lines.map_while(Result::ok).find(|line| line.contains("HTTP API")).unwrap();
+    line.split("http://").nth(1).unwrap().split('/').next().unwrap().to_owned()
+}
+
+#[test]
+fn an_api_whose_usual_port_is_taken_has_another_and_one_that_is_told_where_has_that_or_none() {
+    let start = |more: &[&str]| Running::start(&[&["serve", "--listen", "127.0.0.1:0"], more].concat());
+    let mut both = [start(&[]), start(&[])];
+    let [one, two] = both.each_mut().map(api_of);
+    assert_ne!(one, two);
+    let output = run(&["serve", "--listen", "127.0.0.1:0", "--api-listen", &one]);
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text.contains(&format!("cannot listen for the API on {one}")) && text.contains("in use"), "{text}");
+    let (off, _) = Running::serve(&["--api-listen", "off"]);
+    assert!(!off.interrupt().0.contains("HTTP API"));
+    let output = run(&["serve", "--listen", "127.0.0.1:0", "--api-listen", ":0", "--api-token", "CANARY"]);
+    assert_eq!(String::from_utf8(output.stderr).unwrap(), "rtmp-relay: api_token has 16 bytes at least\n");
+}
+
 /// The file as the mission gives it.
 const MISSION: &str = r#"
 listen: ":1935"

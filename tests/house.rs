@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Each room and the rooms it may use. `limits` is open to all.
-const MAY_USE: [(&str, &[&str]); 22] = [
+const MAY_USE: [(&str, &[&str]); 24] = [
     ("rtmp", &["flv"]),
     ("flv", &["rtmp"]),
     ("stream", &["flv"]),
@@ -15,6 +15,7 @@ const MAY_USE: [(&str, &[&str]); 22] = [
     ("backoff", &[]),
     ("limits", &[]),
     ("causes", &[]),
+    ("origin", &[]),
     ("mutants", &[]),
     ("platforms", &["flv"]),
     ("guard", &["stream", "flv", "platforms"]),
@@ -24,16 +25,30 @@ const MAY_USE: [(&str, &[&str]); 22] = [
     ("ingest", &["stream", "rtmp", "flv", "net", "inbound"]),
     ("player", &["stream", "rtmp", "net", "inbound", "feed"]),
     ("destination", &["stream", "rtmp", "net", "feed", "backoff", "causes", "guard", "platforms"]),
-    ("recorder", &["stream", "rtmp", "flv", "net"]),
+    ("recorder", &["stream", "rtmp", "flv", "net", "origin"]),
     (
         "config",
-        &["stream", "rtmp", "net", "destination", "recorder", "inbound", "gate", "causes", "guard", "platforms"],
+        &[
+            "stream",
+            "rtmp",
+            "net",
+            "destination",
+            "recorder",
+            "inbound",
+            "gate",
+            "causes",
+            "guard",
+            "platforms",
+            "origin",
+        ],
     ),
     ("preflight", &["stream", "rtmp", "net", "config", "destination"]),
     ("relay", &["stream", "rtmp", "net", "config", "inbound", "gate", "ingest", "player", "destination", "recorder"]),
+    ("api", &["stream", "rtmp", "net", "config", "inbound", "destination", "recorder", "relay", "platforms", "origin"]),
     (
         "cli",
         &[
+            "api",
             "stream",
             "rtmp",
             "flv",

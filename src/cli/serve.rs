@@ -2,11 +2,12 @@
 
 use anyhow::Result;
 use tokio_util::sync::CancellationToken;
-use tracing::warn;
+use tracing::{info, warn};
 
 use super::Serve;
 use super::reload::Reload;
 use super::screen::Screen;
+use crate::api::Api;
 use crate::config::Config;
 use crate::net::tcp::Tcp;
 use crate::relay::{Control, Relay};
@@ -30,6 +31,12 @@ pub(super) async fn run(serve: Serve, files: u64, stop: CancellationToken) -> Re
     if let Some(address) = relay.tls_address() {
         println!("RTMPS on {address}");
     }
+    let api = Api::bind(Tcp, &relay).await?;
+    if let Some(api) = &api {
+        let moved = if api.moved() { " (the usual port is taken)" } else { "" };
+        println!("HTTP API on http://{}/api/v1/status{moved}", api.address());
+        info!("HTTP API on {}{moved}", api.address());
+    }
     let reached = [address].into_iter().chain(relay.tls_address()).filter(|address| !address.ip().is_loopback());
     for address in reached.filter(|_| open) {
         warn!(
@@ -41,8 +48,13 @@ pub(super) async fn run(serve: Serve, files: u64, stop: CancellationToken) -> Re
         false => Reload { flags: &serve.settings, path: serve.config.as_deref(), loaded, room }.run(control).await,
         true => std::future::pending().await,
     };
+    let answer = async |stop| match api {
+        Some(api) => api.run(stop).await,
+        None => std::future::pending().await,
+    };
     tokio::select! {
-        () = relay.run(stop) => Ok(()),
+        () = relay.run(stop.clone()) => Ok(()),
+        () = answer(stop) => Ok(()),
         () = screen.show(&board, &recordings) => Ok(()),
         failed = reload(control) => failed.map(|never| match never {}),
     }

@@ -3,6 +3,7 @@
 use super::problem::{At, Problem, Problems};
 use super::route::{NAME, is_name, numbered};
 use super::settings;
+use crate::origin::Origin;
 use crate::recorder::{Limits, Rule};
 use crate::stream::Pattern;
 
@@ -26,7 +27,12 @@ pub(super) fn rules(given: Vec<At<settings::Recording>>, all: Option<Rule>) -> R
         };
         rules.push((
             recording.name.map(|name| name.value),
-            Rule { segments, streams: streams.unwrap_or_else(|| vec![Pattern::all()]), ..Rule::every(recording.dir) },
+            Rule {
+                segments,
+                streams: streams.unwrap_or_else(|| vec![Pattern::all()]),
+                from: Origin::File,
+                ..Rule::every(recording.dir)
+            },
         ));
     }
     rules.extend(all.map(|rule| (None, rule)));

@@ -10,6 +10,7 @@ use super::{settings, tls};
 use crate::destination::{Settings, Template};
 use crate::limits::{LAGS, PATIENCE, RECONNECT_WAITS};
 use crate::net::tls::Trust;
+use crate::origin::Origin;
 use crate::platforms::Odd;
 use crate::rtmp::Secret;
 use crate::rtmp::url::{self, Url};
@@ -33,13 +34,16 @@ pub struct Route {
     pub settings: Settings,
     /// Whether anything is sent there.
     pub enabled: bool,
+    /// Who has said all this.
+    pub from: Origin,
 }
 
 impl Route {
     /// A destination for every stream.
     pub fn new(name: String, url: Template) -> Self {
         let (trust, streams) = (Trust::default(), vec![Pattern::all()]);
-        Route { name, url, backup: None, trust, streams, settings: Settings::default(), enabled: true }
+        let from = Origin::Flags;
+        Route { name, url, backup: None, trust, streams, settings: Settings::default(), enabled: true, from }
     }
 
     /// Where `stream` goes there, and its name there; none if it does not go there.
@@ -143,6 +147,7 @@ impl Routes {
             trust,
             settings,
             enabled: given.enabled.unwrap_or(true),
+            from: Origin::File,
             ..self.route(url)
         };
         if let Some(name) = given.name.as_ref().filter(|name| !is_name(&name.value)) {

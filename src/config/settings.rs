@@ -8,7 +8,9 @@ use serde::{Deserialize, Deserializer};
 
 use super::access::{Access, StreamAccess};
 use super::problem::At;
-use super::value::{Bitrate, ChunkSize, Hidden, Listen, Pin, PlatformName, SegmentSize, SegmentTime, Source, Time};
+use super::value::{
+    ApiListen, Bitrate, ChunkSize, Hidden, Listen, Pin, PlatformName, SegmentSize, SegmentTime, Source, Time,
+};
 use crate::guard::Guard;
 
 /// What a relay is told, as far as it is told.
@@ -87,6 +89,19 @@ pub struct Settings {
     #[arg(long, value_name = "NUMBER", env = "RTMP_RELAY_MAX_CONNECTIONS_PER_ADDRESS", hide_env = true)]
     #[serde(deserialize_with = "given")]
     pub max_connections_per_address: Option<usize>,
+    /// Where the HTTP API listens, or off [default: 127.0.0.1:9997, or a free port if that is taken]
+    #[arg(long, value_name = "ADDRESS", env = "RTMP_RELAY_API_LISTEN", hide_env = true)]
+    #[serde(deserialize_with = "given")]
+    pub api_listen: Option<ApiListen>,
+    /// What callers of the API have to show, as in `Authorization: Bearer TOKEN`; sha256:HEX is the hash of one. The environment
+    /// or the file is the place for it: everybody on this machine sees command lines
+    #[arg(long, value_name = "TOKEN", env = "RTMP_RELAY_API_TOKEN", hide_env = true, hide_env_values = true)]
+    #[serde(deserialize_with = "given")]
+    pub api_token: Option<Hidden>,
+    /// Let the API add destinations inside our own network: this machine, private and link-local addresses
+    #[arg(long, env = "RTMP_RELAY_API_ALLOW_INTERNAL", hide_env = true, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    #[serde(deserialize_with = "given")]
+    pub api_allow_internal: Option<bool>,
 }
 
 /// A server to relay to.
@@ -221,6 +236,9 @@ impl Settings {
             stream_access: [others.stream_access, self.stream_access].concat(),
             max_connections: self.max_connections.or(others.max_connections),
             max_connections_per_address: self.max_connections_per_address.or(others.max_connections_per_address),
+            api_listen: self.api_listen.or(others.api_listen),
+            api_token: self.api_token.or(others.api_token),
+            api_allow_internal: self.api_allow_internal.or(others.api_allow_internal),
         }
     }
 

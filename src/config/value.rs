@@ -34,6 +34,8 @@ pub enum Error {
     SegmentSize,
     #[error("a chunk size is a number of bytes from {} to {}", CHUNK_SIZES.start(), CHUNK_SIZES.end())]
     ChunkSize,
+    #[error("an address to listen on looks like 127.0.0.1:9997, [::1]:9997 or :9997; off is none")]
+    ApiListen,
     #[error("a network looks like 192.0.2.0/24, 2001:db8::/32 or 192.0.2.1")]
     Network,
     #[error("a platform is one of {}", platforms::ids().collect::<Vec<_>>().join(", "))]
@@ -105,6 +107,17 @@ pub struct Pin(pub Fingerprint);
 #[serde(try_from = "String")]
 #[schemars(with = "String", extend("examples" = [":1935", "127.0.0.1:1935"]))]
 pub struct Listen(pub SocketAddr);
+
+/// Where the HTTP API listens, or `off`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(try_from = "String")]
+#[schemars(with = "String", extend("examples" = ["127.0.0.1:9997", "off"]))]
+pub enum ApiListen {
+    /// Nowhere.
+    Off,
+    /// There.
+    At(SocketAddr),
+}
 
 impl FromStr for Time {
     type Err = Error;
@@ -193,6 +206,17 @@ impl FromStr for Listen {
     }
 }
 
+impl FromStr for ApiListen {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        match text {
+            "off" => Ok(ApiListen::Off),
+            address => address.parse().map(|Listen(address)| ApiListen::At(address)).map_err(|_| Error::ApiListen),
+        }
+    }
+}
+
 impl From<String> for Hidden {
     fn from(text: String) -> Self {
         Hidden(text.into())
@@ -235,7 +259,7 @@ macro_rules! from_text {
     )+};
 }
 
-from_text!(Time, Bitrate, SegmentTime, SegmentSize, ChunkSize, PlatformName, Network, Listen);
+from_text!(Time, Bitrate, SegmentTime, SegmentSize, ChunkSize, PlatformName, Network, Listen, ApiListen);
 
 #[cfg(test)]
 mod tests {
@@ -290,6 +314,8 @@ mod tests {
         assert_eq!(listen("localhost:1").as_deref(), Ok("127.0.0.1:1"));
         for bad in ["1935", ":x", "host:1", ""] {
             assert_eq!(listen(bad), Err(Error::Listen), "{bad}");
+            assert_eq!(bad.parse::<ApiListen>(), Err(Error::ApiListen), "{bad}");
         }
+        assert_eq!("off".parse(), Ok(ApiListen::Off));
     }
 }

@@ -75,6 +75,12 @@ impl Template {
         (&self.example.host, self.example.port)
     }
 
+    /// Scheme, host and port: nothing of it is secret.
+    pub fn server(&self) -> String {
+        let (Url { host, port, .. }, scheme) = (&self.example, if self.tls() { "rtmps" } else { "rtmp" });
+        if host.contains(':') { format!("{scheme}://[{host}]:{port}") } else { format!("{scheme}://{host}:{port}") }
+    }
+
     /// Whether it is behind TLS.
     pub fn tls(&self) -> bool {
         self.example.tls
@@ -198,6 +204,16 @@ mod tests {
         for bad in ["", "a b", "a\n"] {
             let made = Template::new("rtmp://h/app".to_owned().into(), Some(bad.to_owned().into()));
             assert_eq!(made, Err(Error::Blank), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_server_is_shown_without_what_is_secret() {
+        for (url, server) in [
+            ("rtmps://u:CANARY@h/app/CANARY", "rtmps://h:443"),
+            ("rtmp://[2001:db8::1]:7/app", "rtmp://[2001:db8::1]:7"),
+        ] {
+            assert_eq!(Template::parse(url).expect(url).server(), server);
         }
     }
 

@@ -42,6 +42,11 @@ impl Key {
         }
     }
 
+    /// Whether somebody has shown this key. The time that takes tells nothing of how near it was.
+    pub fn is(&self, shown: &str) -> bool {
+        self.0.ct_eq(&Key::of(shown).0).into()
+    }
+
     /// The key that somebody shows.
     fn of(text: &str) -> Key {
         Key(Sha256::digest(text.as_bytes()).into())
@@ -144,6 +149,15 @@ mod tests {
         assert_eq!(key(&format!("{longest}k")), Err(Error::TooLong));
         for bad in ["sha256:", "sha256:abc", &ABC[..70], &format!("{ABC}0"), &ABC.replace('f', "+")] {
             assert_eq!(key(bad), Err(Error::Hash), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_key_is_the_one_that_is_shown_and_its_hash_is_not() {
+        let abc = key(ABC).expect("a key");
+        assert!(abc.is("abc"));
+        for other in ["", "ab", "abcd", "ABC", ABC] {
+            assert!(!abc.is(other), "{other}");
         }
     }
 

@@ -1,0 +1,160 @@
+//! Destinations: where they stand.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use axum::extract::State;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::answer::Json;
+use super::call::Named;
+use super::desk::{Desk, Moment, seconds};
+use super::problem::{Code, Problem, Told};
+use super::status::From;
+use crate::config::Route;
+use crate::destination::Status;
+
+/// Every destination.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Destinations {
+    destinations: Vec<Destination>,
+}
+
+/// A server that streams are sent to.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+pub(super) struct Destination {
+    #[schema(example = "youtube")]
+    pub(super) name: String,
+    /// Whether anything is sent there at all.
+    enabled: bool,
+    /// Scheme, host and port.
+    #[schema(example = "rtmps://a.rtmps.youtube.com:443")]
+    server: String,
+    /// Patterns of the streams that go there.
+    source_streams: Vec<String>,
+    from: From,
+    /// Where it stands with each stream, or where it stands without one.
+    pub(super) streams: Vec<DestinationStatus>,
+}
+
+/// Where a destination stands with one stream.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+pub(super) struct DestinationStatus {
+    stream: Option<String>,
+    /// `disabled`, `waiting`, `connecting`, `live`, `degraded`, `backing_off`, `rejected`, `blocked` or `draining`.
+    state: String,
+    #[schema(format = DateTime)]
+    since_at: String,
+    pub(super) seconds: f64,
+    /// Why it stands there, where that needs a word.
+    reason: Option<String>,
+    /// The last error; it stays after a recovery.
+    error: Option<LastError>,
+    /// When the next attempt is due, if it waits for one.
+    #[schema(format = DateTime)]
+    retry_at: Option<String>,
+    pub(super) retry_in_seconds: Option<f64>,
+    /// Connections tried.
+    attempts: u64,
+    /// Sessions after the first.
+    reconnects: u64,
+    bytes_sent: u64,
+    messages_sent: u64,
+    /// Frames left out, by why.
+    dropped_frames: BTreeMap<String, u64>,
+    /// Over the last second.
+    bitrate: u64,
+    /// Media time not sent yet.
+    lag_seconds: f64,
+    /// Bytes of ours on their way to the server that it has not taken yet.
+    unsent_bytes: usize,
+    /// In all sessions together.
+    pub(super) connected_seconds: f64,
+    /// What the stream has and the server did not announce; it is sent all the same.
+    unannounced: Vec<String>,
+}
+
+/// Something that has gone wrong.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+pub(super) struct LastError {
+    /// The kind of error; stable, and explained in docs/errors.md.
+    #[schema(example = "key_rejected")]
+    class: &'static str,
+    /// The error in words.
+    text: String,
+    /// What to do about it.
+    advice: &'static str,
+}
+
+impl Destination {
+    /// All there are now, in the order of the configuration.
+    pub(super) fn now(desk: &Desk, now: &Moment) -> Vec<Destination> {
+        let mut statuses: BTreeMap<String, Vec<DestinationStatus>> = BTreeMap::new();
+        for status in desk.board.statuses() {
+            statuses.entry(status.name.clone()).or_default().push(DestinationStatus::of(status, now));
+        }
+        let config = desk.present();
+        let of = |route: &Route| Destination::of(route, statuses.remove(&route.name).unwrap_or_default());
+        config.destinations.iter().map(of).collect()
+    }
+
+    fn of(route: &Route, streams: Vec<DestinationStatus>) -> Self {
+        Destination {
+            name: route.name.clone(),
+            enabled: route.enabled,
+            server: route.url.server(),
+            source_streams: route.streams.iter().map(ToString::to_string).collect(),
+            from: route.from.into(),
+            streams,
+        }
+    }
+
+    /// The one of this name.
+    pub(super) fn named(desk: &Desk, name: &str) -> Result<Destination, Problem> {
+        let found = Destination::now(desk, &desk.now()).into_iter().find(|destination| destination.name == name);
+        found.ok_or(Code::NoSuchDestination.into())
+    }
+}
+
+impl DestinationStatus {
+    fn of(status: Status, now: &Moment) -> Self {
+        let error = status.class.zip(status.last_error.clone());
+        let dropped = (status.dropped > 0).then(|| ("lag".to_owned(), status.dropped));
+        DestinationStatus {
+            connected_seconds: seconds(status.connected()),
+            stream: status.stream.map(|stream| stream.to_string()),
+            state: status.state.to_string(),
+            since_at: now.at(status.since),
+            seconds: now.since(status.since),
+            reason: status.reason,
+            error: error.map(|(class, text)| LastError { class: class.code(), text, advice: class.advice() }),
+            retry_at: status.retry_at.map(|at| now.at(at)),
+            retry_in_seconds: status.retry_at.map(|at| now.until(at)),
+            attempts: status.attempts,
+            reconnects: status.reconnects,
+            bytes_sent: status.bytes,
+            messages_sent: status.messages,
+            dropped_frames: dropped.into_iter().collect(),
+            bitrate: status.bitrate,
+            lag_seconds: seconds(status.lag),
+            unsent_bytes: status.unsent,
+            unannounced: status.unannounced,
+        }
+    }
+}
+
+/// Every destination, in the order of the configuration.
+#[utoipa::path(get, path = "/api/v1/destinations", tag = "destinations", operation_id = "destinations", responses((status = OK, body = Destinations)))]
+pub(super) async fn all(State(desk): State<Arc<Desk>>) -> Json<Destinations> {
+    Json(Destinations { destinations: Destination::now(&desk, &desk.now()) })
+}
+
+/// One destination.
+#[utoipa::path(get, path = "/api/v1/destinations/{name}", tag = "destinations", operation_id = "destination",
+    params(("name" = String, Path)),
+    responses((status = OK, body = Destination), (status = NOT_FOUND, body = Told, description = "no_such_destination"))
+)]
+pub(super) async fn one(State(desk): State<Arc<Desk>>, Named(name): Named) -> Result<Json<Destination>, Problem> {
+    Destination::named(&desk, &name).map(Json)
+}
