@@ -144,6 +144,7 @@ async fn a_show_is_told_as_it_is() {
     assert!(
         stream["since_at"].as_str().unwrap().parse::<jiff::Timestamp>().is_ok() && stream["bytes"].as_u64() > Some(0)
     );
+    assert_eq!((&stream["video"]["codec"], &stream["audio"]["codec"]), (&json!("H.264"), &json!("AAC")), "{stream}");
     assert_eq!(relay.api.get("/api/v1/streams/live%2Finst%2Fshow").await.json()["name"], "live/inst/show");
 
     let all = relay.api.get("/api/v1/destinations").await.json();

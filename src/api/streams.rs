@@ -12,6 +12,7 @@ use super::desk::{Desk, Moment, seconds};
 use super::problem::{Code, Problem, Told};
 use crate::inbound::visitors::Session;
 use crate::rtmp::server::Role;
+use crate::stream::gauge;
 
 /// Every stream.
 #[derive(Debug, Serialize, ToSchema)]
@@ -36,9 +37,46 @@ pub(super) struct Stream {
     players: usize,
     /// Destinations it is sent to, or would be if nothing were in the way.
     destinations: Vec<String>,
+    /// What has come in the last ten seconds.
+    pub(super) bitrate: Option<u64>,
+    /// The picture, once a header or a frame of one has come.
+    pub(super) video: Option<Video>,
+    /// The sound, likewise.
+    pub(super) audio: Option<Audio>,
+    /// How far the sound is ahead of the picture in what has come.
+    av_skew_seconds: Option<f64>,
     /// Bytes of media since its beginning.
-    bytes: u64,
-    log: Held,
+    pub(super) bytes: u64,
+    pub(super) log: Held,
+}
+
+/// A picture. Rates are over the last ten seconds.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+pub(super) struct Video {
+    #[schema(example = "H.264")]
+    codec: String,
+    #[schema(example = "High")]
+    profile: Option<&'static str>,
+    #[schema(example = "4.2")]
+    level: Option<String>,
+    width: Option<u32>,
+    height: Option<u32>,
+    pub(super) frame_rate: Option<f64>,
+    pub(super) bitrate: Option<u64>,
+    /// The longest of the last intervals.
+    pub(super) key_frame_interval_seconds: Option<f64>,
+    since_key_frame_seconds: Option<f64>,
+    b_frames: bool,
+}
+
+/// Sound.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+pub(super) struct Audio {
+    #[schema(example = "AAC")]
+    codec: String,
+    sample_rate: Option<u32>,
+    channels: Option<u8>,
+    pub(super) bitrate: Option<u64>,
 }
 
 /// Whether its publisher is there.
@@ -66,8 +104,8 @@ pub(super) struct Publisher {
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 #[schema(as = Log)]
 pub(super) struct Held {
-    bytes: usize,
-    seconds: f64,
+    pub(super) bytes: usize,
+    pub(super) seconds: f64,
 }
 
 impl Stream {
@@ -80,6 +118,9 @@ impl Stream {
                 sessions.iter().filter(move |session| session.role == role && session.stream == *name)
             };
             let destinations = statuses.iter().filter(|status| status.stream.as_ref() == Some(&standing.name));
+            let reading = standing.log.reading();
+            let bitrates =
+                [reading.video.as_ref().and_then(|v| v.bitrate), reading.audio.as_ref().and_then(|a| a.bitrate)];
             // One that another has followed may not have left yet.
             let publisher = of(Role::Publish).next_back().filter(|_| !standing.lost);
             Stream {
@@ -92,11 +133,44 @@ impl Stream {
                 publisher: publisher.map(Publisher::of),
                 players: of(Role::Play).count(),
                 destinations: destinations.map(|status| status.name.clone()).collect(),
+                bitrate: bitrates.into_iter().flatten().reduce(|video, audio| video + audio),
+                video: reading.video.map(Video::of),
+                audio: reading.audio.map(Audio::of),
+                av_skew_seconds: reading.skew.map(|skew| skew as f64 / 1000.0),
                 bytes: standing.log.appended(),
                 log: Held { bytes: standing.log.bytes(), seconds: seconds(standing.log.span()) },
             }
         });
         streams.collect()
+    }
+}
+
+impl Video {
+    fn of(video: gauge::Video) -> Self {
+        let size = video.picture.size;
+        Video {
+            codec: video.codec.to_string(),
+            profile: video.picture.profile,
+            level: video.picture.level.map(|level| level.to_string()),
+            width: size.map(|size| size.width),
+            height: size.map(|size| size.height),
+            frame_rate: video.frame_rate.map(|rate| (rate * 100.0).round() / 100.0),
+            bitrate: video.bitrate,
+            key_frame_interval_seconds: video.key_frame_interval.map(seconds),
+            since_key_frame_seconds: video.since_key_frame.map(seconds),
+            b_frames: video.b_frames,
+        }
+    }
+}
+
+impl Audio {
+    fn of(audio: gauge::Audio) -> Self {
+        Audio {
+            codec: audio.codec.to_string(),
+            sample_rate: audio.sound.sample_rate,
+            channels: audio.sound.channels,
+            bitrate: audio.bitrate,
+        }
     }
 }
 
