@@ -32,6 +32,7 @@ use crate::relay::Relay;
 mod answer;
 mod call;
 mod callers;
+mod changes;
 mod config;
 mod desk;
 mod destinations;
@@ -151,11 +152,15 @@ fn documented() -> OpenApiRouter<Arc<Desk>> {
         .routes(routes!(status::status))
         .routes(routes!(streams::all))
         .routes(routes!(streams::one))
-        .routes(routes!(destinations::all))
-        .routes(routes!(destinations::one))
+        .routes(routes!(destinations::all, changes::add))
+        .routes(routes!(destinations::one, changes::change, changes::remove))
+        .routes(routes!(changes::enable))
+        .routes(routes!(changes::disable))
+        .routes(routes!(changes::retry))
         .routes(routes!(sessions::all))
         .routes(routes!(sessions::kick))
-        .routes(routes!(recordings::all))
+        .routes(routes!(recordings::all, recordings::record))
+        .routes(routes!(recordings::stop))
         .routes(routes!(platforms::all))
         .routes(routes!(config::effective))
 }

@@ -32,12 +32,14 @@ pub mod route;
 pub mod settings;
 pub mod tls;
 pub mod value;
+pub mod written;
 
 pub use api::Api;
 pub use problem::{Problem, Problems};
-pub use route::{Route, destinations};
+pub use route::{Defaults, Route, destinations};
 pub use settings::Settings;
 pub use tls::Tls;
+pub use written::Written;
 
 /// Where it listens unless told otherwise: this machine only.
 pub const LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), url::PORT);
@@ -57,6 +59,8 @@ pub struct Config {
     pub tls: Option<Tls>,
     /// Where streams go.
     pub destinations: Vec<Route>,
+    /// What holds for destinations that say nothing else.
+    pub defaults: Defaults,
     /// What is recorded where.
     pub recordings: Vec<Rule>,
     /// Where recordings go that name no folder.
@@ -96,6 +100,7 @@ impl Default for Config {
             listen: LISTEN,
             tls: None,
             destinations: Vec::new(),
+            defaults: Defaults::default(),
             recordings: Vec::new(),
             record_dir: RECORDINGS.into(),
             grace: GRACE,
@@ -130,8 +135,9 @@ impl Settings {
             problems.push(problem);
             None
         });
-        let defaults = destination::Settings { chunk_size, ..Default::default() };
-        let mut routes = route::Routes::new(defaults, trust, problems);
+        let settings = destination::Settings { chunk_size, ..Default::default() };
+        let defaults = Defaults { settings, trust };
+        let mut routes = route::Routes::new(defaults.clone(), problems);
         for destination in self.destinations {
             routes.read(destination).await;
         }
@@ -161,6 +167,7 @@ impl Settings {
             listen: self.listen.map_or(LISTEN, |listen| listen.0),
             tls,
             destinations: routes.finish(problems)?,
+            defaults,
             recordings,
             record_dir,
             grace: self.grace.map_or(GRACE, |grace| grace.0),
@@ -200,7 +207,7 @@ impl Config {
     }
 
     /// Takes over what has changed in a file. A destination that is the same in the file as before stays as it has become since:
-    /// it may have been changed, or removed, while the relay ran.
+    /// it may have been changed, or removed, while the relay ran. What was added meanwhile goes on.
     pub fn follow(&mut self, before: &Config, after: Config) {
         let named = |routes: &[Route], name: &str| routes.iter().find(|route| route.name == name).cloned();
         let present = std::mem::take(&mut self.destinations);
@@ -212,7 +219,13 @@ impl Config {
         let is_of_the_file = |name: &str| named(&before.destinations, name).or(named(&followed, name)).is_some();
         let (_, added): (Vec<_>, Vec<_>) = present.into_iter().partition(|route| is_of_the_file(&route.name));
         followed.extend(added);
-        *self = Config { destinations: followed, ..after };
+        let mut recordings = after.recordings;
+        let mut taken = recordings.iter().map(|rule| rule.name.clone()).collect();
+        for rule in std::mem::take(&mut self.recordings).into_iter().filter(|rule| rule.from == Origin::Api) {
+            let name = route::numbered(&rule.name, &mut taken);
+            recordings.push(Rule { name, ..rule });
+        }
+        *self = Config { destinations: followed, recordings, ..after };
     }
 
     /// Finds a destination that is the relay listening at `listen`, as far as its address is plain to see. A name that leads
@@ -244,6 +257,7 @@ fn is_any(address: IpAddr) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::stream::Name;
 
     #[test]
     fn a_changed_file_leaves_alone_what_it_says_nothing_new_about() {
@@ -256,7 +270,9 @@ mod tests {
         present.destinations[0].enabled = false;
         present.destinations.truncate(3);
         present.destinations.extend(destinations(&["rtmp://e/z", "rtmp://f/x"]).expect("URLs"));
+        let shows = present.record(&Name::new("live/show").expect("a name")).expect("room");
         present.follow(&before, after.clone());
+        assert_eq!(present.recordings.iter().map(|rule| &rule.name).collect::<Vec<_>>(), [&shows]);
         let told: Vec<_> =
             present.destinations.iter().map(|r| (&*r.name, r.enabled, r.url == after.destinations[1].url)).collect();
         assert_eq!(told, [("a", false, false), ("b", true, true), ("e", true, false), ("f", true, false)]);

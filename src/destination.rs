@@ -230,6 +230,7 @@ impl<N: Network> Destination<N> {
             url: primary.url.clone(),
             trust: self.trust.clone(),
             patience: self.settings.timeouts.connect,
+            public_only: self.settings.public_only,
             random: self.random.fork(),
         }
     }

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::flv::Codec;
 use crate::flv::format::Size;
@@ -15,7 +15,7 @@ use crate::stream::Reading;
 use crate::stream::gauge::{Audio, Video};
 
 /// What a destination does with advice.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Guard {
     /// A stream that the platform is known to refuse is not sent there; everything else is told.

@@ -59,6 +59,12 @@ pub const KEY_FILE_BYTES: usize = 1 << 20;
 pub const CALLBACKS: usize = 64;
 /// What a callback may put before the body of its answer, which is not read.
 pub const CALLBACK_HEAD: usize = 16 << 10;
+/// Destinations there may be, once one is added while the relay runs.
+pub const DESTINATIONS: usize = 1000;
+/// Recordings that the API may have going at once.
+pub const API_RECORDINGS: usize = 100;
+/// How often a change is tried again that others were faster than.
+pub const API_TRIES: usize = 8;
 /// Connections to the HTTP API at once.
 pub const API_CONNECTIONS: usize = 256;
 /// Those of them that are told of every change.

@@ -173,6 +173,225 @@ async fn a_show_is_told_as_it_is() {
 }
 
 #[tokio::test]
+async fn a_destination_is_added_changed_switched_and_removed() {
+    let relay = Steered::start(Config::default()).await;
+    let api = &relay.api;
+    let new = json!({"name": "one", "url": "rtmp://127.0.0.1:1/live", "stream_key": "CANARY", "max_lag": "3s", "enabled": null});
+    let added = api.post("/api/v1/destinations", &new).await;
+    assert_eq!(added.status, 201, "{added:?}");
+    assert!(added.head.contains("location: /api/v1/destinations/one"));
+    let one = added.json();
+    assert_eq!(
+        (&one["from"], &one["enabled"], &one["server"]),
+        (&json!("api"), &json!(true), &json!("rtmp://127.0.0.1:1"))
+    );
+    assert_eq!(
+        one,
+        api.get("/api/v1/destinations/one")
+            .await
+            .json()
+            .as_object()
+            .map(|now| {
+                let mut now = now.clone();
+                now["streams"][0]["seconds"] = one["streams"][0]["seconds"].clone();
+                Value::Object(now)
+            })
+            .unwrap()
+    );
+    // Two hosts of the same name, and a place that is taken.
+    for name in ["127.0.0.1", "127.0.0.1-2"] {
+        let added = api.post("/api/v1/destinations", &json!({"url": format!("rtmp://127.0.0.1:1/{name}")})).await;
+        assert_eq!((added.status, &added.json()["name"]), (201, &json!(name)));
+    }
+    let again = api.post("/api/v1/destinations", &json!({"name": "two", "url": "rtmp://127.0.0.1:1/127.0.0.1"})).await;
+    assert_eq!(
+        (again.status, &*again.code(), &again.json()["detail"]),
+        (409, "place_taken", &json!("it is the same as 127.0.0.1"))
+    );
+    let taken = api.post("/api/v1/destinations", &json!({"name": "one", "url": "rtmp://127.0.0.1:1/x"})).await;
+    assert_eq!((taken.status, &*taken.code(), &taken.json()["field"]), (409, "name_taken", &json!("name")));
+    let circle = api.post("/api/v1/destinations", &json!({"url": format!("rtmp://{}/live", relay.address)})).await;
+    assert_eq!((circle.status, &*circle.code()), (409, "circle"));
+
+    let patch = async |body: Value| api.call("PATCH", "/api/v1/destinations/one", Some(&body.to_string())).await;
+    let settings = async || {
+        let config = relay.control.config().await.unwrap();
+        config.destinations.iter().find(|route| route.name == "one").unwrap().clone()
+    };
+    let seconds = |settings: &rtmp_relay::destination::Settings| settings.max_lag.as_secs();
+    assert_eq!(seconds(&settings().await.settings), 3);
+    let changed =
+        patch(json!({"max_lag": "4s", "source_streams": ["live/a", "live/b"], "reconnect": {"max": "2s"}})).await;
+    assert_eq!((changed.status, &changed.json()["source_streams"]), (200, &json!(["live/a", "live/b"])));
+    let changed = patch(json!({"max_lag": null, "reconnect": {"initial": "1s"}})).await;
+    assert_eq!(changed.status, 200, "{changed:?}");
+    let now = settings().await;
+    assert_eq!(
+        (seconds(&now.settings), now.settings.reconnect.initial.as_secs(), now.settings.reconnect.max.as_secs()),
+        (5, 1, 2)
+    );
+    assert_eq!(now.streams.len(), 2, "what is not named stays");
+    for (body, code, field) in [
+        (json!({"name": "two"}), "invalid", "name"),
+        (json!({"url": "rtmp://127.0.0.1:2/live"}), "key_needed", "stream_key"),
+        (json!({"url": "rtmps://127.0.0.1:1/live"}), "key_needed", "stream_key"),
+        (json!({"backup_url": "rtmp://127.0.0.1:2/live"}), "key_needed", "stream_key"),
+        (json!({"platform": "nobody"}), "invalid", "platform"),
+        (json!({"url": null}), "invalid", ""),
+        (json!({"reconnect": {"initial": "3s"}}), "invalid", "reconnect"),
+        (json!({"stream_key_file": "/etc/passwd"}), "invalid", "stream_key_file"),
+        (json!({"stream_key_command": "id"}), "invalid", "stream_key_command"),
+        (json!({"ca_file": "/etc/passwd"}), "invalid", "ca_file"),
+    ] {
+        let refused = patch(body.clone()).await;
+        assert_eq!((refused.status, &*refused.code()), (422, code), "{body}");
+        assert_eq!(refused.json()["field"].as_str().unwrap_or_default(), field, "{body}");
+        assert_eq!(settings().await, now);
+    }
+    assert_eq!(patch(json!({"url": "rtmp://127.0.0.1:2/live", "stream_key": "CANARY-2"})).await.status, 200);
+
+    // A key that stands in the URL is one that is known before, too.
+    let inside = json!({"name": "inside", "url": "rtmp://127.0.0.1:1/live/CANARY-3"});
+    assert_eq!(api.post("/api/v1/destinations", &inside).await.status, 201);
+    let patch = async |body: Value| api.call("PATCH", "/api/v1/destinations/inside", Some(&body.to_string())).await;
+    assert_eq!(patch(json!({"backup_url": "rtmp://127.0.0.1:2/live"})).await.code(), "key_needed");
+    let changed = patch(json!({"backup_url": "rtmp://127.0.0.1:2/live/OTHER", "platform": "youtube"})).await.json();
+    assert_eq!((&changed["backup_server"], &changed["platform"]), (&json!("rtmp://127.0.0.1:2"), &json!("youtube")));
+    assert_eq!(patch(json!({"url": "rtmp://127.0.0.1:3/live/MINE"})).await.status, 200);
+
+    let switch = async |what: &str| api.call("POST", &format!("/api/v1/destinations/one/{what}"), None).await;
+    assert_eq!(switch("disable").await.json()["streams"][0]["state"], "disabled");
+    assert_eq!(switch("enable").await.json()["streams"][0]["state"], "waiting");
+    assert_eq!(switch("retry").await.status, 200);
+    assert_eq!(api.call("DELETE", "/api/v1/destinations/one", None).await.status, 204);
+    for (method, path) in
+        [("DELETE", ""), ("PATCH", ""), ("GET", ""), ("POST", "/enable"), ("POST", "/disable"), ("POST", "/retry")]
+    {
+        let gone = api.call(method, &format!("/api/v1/destinations/one{path}"), None).await;
+        assert_eq!((gone.status, &*gone.code()), (404, "no_such_destination"), "{method} {path}");
+    }
+}
+
+/// What no call takes: what is sent, and the status and code that it gets.
+fn hostile() -> Vec<(String, u16, &'static str)> {
+    let deep = "[".repeat(10_000);
+    let wide = format!("{{\"name\": \"{}\"}}", "x".repeat(70_000));
+    let many = format!("{{{}\"x\": 1}}", "\"CANARY\": 1, ".repeat(1000));
+    [
+        ("CANARY", 400, "not_json"),
+        ("", 422, "invalid"),
+        ("{", 400, "not_json"),
+        ("[]", 400, "not_json"),
+        ("null", 400, "not_json"),
+        ("\"CANARY\"", 400, "not_json"),
+        ("{\"url\": \"rtmp://h/a\"} CANARY", 400, "not_json"),
+        ("url: rtmp://h/CANARY", 400, "not_json"),
+        ("{\"url\": \"CANARY\"}", 422, "invalid"),
+        ("{\"url\": 7}", 422, "invalid"),
+        ("{\"url\": {\"a\": \"CANARY\"}}", 422, "invalid"),
+        ("{\"url\": \"rtmp://h/a\", \"stream_key\": \"CANARY CANARY\"}", 422, "invalid"),
+        ("{\"url\": \"rtmp://h/a\", \"stream_key\": [\"CANARY\"]}", 422, "invalid"),
+        ("{\"url\": \"rtmp://h/a\", \"name\": \"CANARY/../x\"}", 422, "invalid"),
+        ("{\"url\": \"rtmp://h/a\", \"persist\": \"CANARY\"}", 422, "invalid"),
+        ("{\"url\": \"rtmp://h/a\", \"tls_pin\": \"CANARY\"}", 422, "invalid"),
+        ("{\"url\": \"rtmp://h/a\", \"chunk_size\": -1}", 422, "invalid"),
+        ("{\"url\": \"rtmp://h/a\", \"max_bitrate\": 1e400}", 400, "not_json"),
+        ("{\"url\": \"rtmp://h/\\ud800\"}", 400, "not_json"),
+        ("{\"url\": \"rtmp://h/\\u0000\"}", 422, "invalid"),
+        ("{\"url\": \"rtmp://h/a\", \"enabled\": \"CANARY\"}", 422, "invalid"),
+        ("{\"url\": \"rtmp://h/a\", \"source_streams\": \"CANARY\"}", 422, "invalid"),
+        (&deep, 400, "not_json"),
+        (&wide, 413, "too_large"),
+        (&many, 422, "invalid"),
+    ]
+    .map(|(body, status, code)| (body.to_owned(), status, code))
+    .into()
+}
+
+#[tokio::test]
+async fn hostile_bodies_are_refused_without_a_word_of_theirs() {
+    let relay = Steered::start(Config { destinations: vec![route("here", "rtmp://h/x")], ..Config::default() }).await;
+    for (body, status, code) in hostile() {
+        for (method, path) in [("POST", "/api/v1/destinations"), ("PATCH", "/api/v1/destinations/here")] {
+            let answer = relay.api.call(method, path, Some(&body)).await;
+            let shown = &body[..body.len().min(60)];
+            if method == "POST" || !body.is_empty() {
+                assert_eq!((answer.status, &*answer.code()), (status, code), "{method} {shown}: {answer:?}");
+            }
+            // An unknown key is named, as in the file.
+            assert!(
+                !answer
+                    .body
+                    .replace("unknown key \\\"CANARY\\\"", "")
+                    .replace("\"field\":\"CANARY\"", "")
+                    .contains("CANARY"),
+                "{shown}: {answer:?}"
+            );
+        }
+        for path in ["/api/v1/destinations/here/enable", "/api/v1/destinations/here/retry", "/api/v1/recordings"] {
+            let answer = relay.api.call("POST", path, Some(&body)).await;
+            assert!(body.is_empty() || [400, 413, 422].contains(&answer.status), "{path}: {answer:?}");
+        }
+    }
+    for head in [
+        "content-type: text/plain\r\ncontent-length: 2\r\n",
+        "content-type: application/x-www-form-urlencoded\r\ncontent-length: 2\r\n",
+        "content-length: 2\r\n",
+    ] {
+        let request =
+            format!("POST /api/v1/destinations HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n{head}\r\n{{}}");
+        assert_eq!(relay.api.says(&request).await.code(), "no_json_type", "{head}");
+    }
+    let config = relay.control.config().await.unwrap();
+    assert_eq!(config.destinations.len(), 1, "nothing has come of all that");
+}
+
+#[tokio::test]
+async fn a_stream_is_recorded_while_the_api_wants_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let relay = Steered::start(Config { record_dir: folder.path().into(), ..Config::default() }).await;
+    let mut encoder = Encoder::publish(relay.address, "live/show*").await.unwrap();
+    encoder.headers().await;
+    let added = relay.api.post("/api/v1/recordings", &json!({"stream": "live/show*"})).await;
+    assert_eq!((added.status, &added.json()["name"], &added.json()["from"]), (201, &json!("recording"), &json!("api")));
+    let again = relay.api.post("/api/v1/recordings", &json!({"stream": "live/show*"})).await;
+    assert_eq!((again.status, &*again.code()), (409, "place_taken"));
+    let other = relay.api.post("/api/v1/recordings", &json!({"stream": "live/show2"})).await;
+    assert_eq!((&other.json()["name"], &other.json()["state"]), (&json!("recording-2"), &json!("waiting")));
+    for bad in [
+        json!({}),
+        json!({"stream": ""}),
+        json!({"stream": 7}),
+        json!({"stream": "live/../x"}),
+        json!({"stream": "a", "dir": "/"}),
+    ] {
+        assert_eq!(relay.api.post("/api/v1/recordings", &bad).await.code(), "invalid", "{bad}");
+    }
+    encoder.send(Kind::Video, 10, &video(true, 1)).await;
+    let api = &relay.api;
+    let state = async || api.get("/api/v1/recordings").await.json()["recordings"][0].clone();
+    let recording = async {
+        while state().await["state"] != "recording" {
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(peers::PATIENCE, recording).await.expect("it is recorded");
+    let now = state().await;
+    assert_eq!((&now["stream"], &now["error"]), (&json!("live/show*"), &Value::Null));
+    assert!(now["file"].as_str().unwrap().ends_with(".flv.part"));
+    assert_eq!(relay.api.call("DELETE", "/api/v1/recordings/recording", None).await.status, 204);
+    let whole =
+        || std::fs::read_dir(folder.path()).unwrap().any(|f| f.unwrap().path().extension().is_some_and(|e| e == "flv"));
+    until("the file is whole", whole).await;
+    assert_eq!(relay.api.call("DELETE", "/api/v1/recordings/recording", None).await.code(), "no_such_recording");
+    let mut config = relay.control.config().await.unwrap();
+    config.recordings.push(rtmp_relay::recorder::Rule::every(folder.path().into()));
+    relay.control.apply(config).await.unwrap();
+    let refused = relay.api.call("DELETE", "/api/v1/recordings/recordings", None).await;
+    assert_eq!((refused.status, &*refused.code()), (409, "not_of_the_api"));
+}
+
+#[tokio::test]
 async fn a_session_that_is_kicked_ends_and_its_stream_waits_for_another() {
     let relay = Steered::start(Config::default()).await;
     let mut encoder = Encoder::publish(relay.address, "live/show").await.unwrap();
@@ -193,4 +412,255 @@ async fn a_session_that_is_kicked_ends_and_its_stream_waits_for_another() {
     assert_eq!((&stream["state"], &stream["publisher"]), (&json!("lost"), &Value::Null));
     let _next = Encoder::publish(relay.address, "live/show").await.unwrap();
     assert_eq!(relay.api.get("/api/v1/streams/live/show").await.json()["state"], "live");
+}
+
+/// Sends a key frame and some others until told to stop, and says what it has sent.
+async fn show(mut encoder: Encoder, stop: tokio_util::sync::CancellationToken) -> Vec<Vec<u8>> {
+    encoder.headers().await;
+    let mut sent = Vec::new();
+    while !stop.is_cancelled() {
+        let frame = video(sent.len() % 20 == 0, sent.len());
+        encoder.send(Kind::Video, sent.len() as u32 * 10, &frame).await;
+        sent.push(frame);
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    encoder.end().await;
+    sent
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_done_to_one_destination_in_mid_show_costs_the_others_nothing() {
+    let mut servers = Vec::new();
+    for _ in 0..4 {
+        let server = Server::start("127.0.0.1:0", &[], None).await;
+        let player = Player::play(server.address, "live/show").await;
+        servers.push((server, player));
+    }
+    let dead = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let url = |address: std::net::SocketAddr| format!("rtmp://{address}/live");
+    let mut destinations: Vec<Route> = servers[..3]
+        .iter()
+        .enumerate()
+        .map(|(n, (server, _))| route(&format!("number-{n}"), &url(server.address)))
+        .collect();
+    destinations.push(route("dead", &url(dead)));
+    let relay = Steered::start(Config { destinations, ..Config::default() }).await;
+    let stop = tokio_util::sync::CancellationToken::new();
+    let encoder = Encoder::publish(relay.address, "live/show").await.unwrap();
+    let showing = tokio::spawn(show(encoder, stop.clone()));
+    let state = |name: &str| {
+        relay.board.statuses().into_iter().find(|s| s.name == name).map(|s| (s.state.to_string(), s.attempts))
+    };
+    let is = |name: &str, wanted: &str| state(name).is_some_and(|(state, _)| state == wanted);
+    until("three are live", || (0..3).all(|n| is(&format!("number-{n}"), "live"))).await;
+
+    let api = &relay.api;
+    let fourth = json!({"name": "fourth", "url": url(servers[3].0.address)});
+    assert_eq!(api.post("/api/v1/destinations", &fourth).await.status, 201);
+    until("the fourth is live", || is("fourth", "live")).await;
+    let call = async |what: &str| {
+        assert_eq!(api.call("POST", &format!("/api/v1/destinations/{what}"), None).await.status, 200, "{what}")
+    };
+    for _ in 0..3 {
+        call("fourth/disable").await;
+        until("the fourth is off", || is("fourth", "disabled")).await;
+        call("fourth/enable").await;
+        until("the fourth is live again", || is("fourth", "live")).await;
+    }
+    let tried = state("dead").unwrap().1;
+    call("dead/retry").await;
+    until("it is tried at once", || state("dead").unwrap().1 > tried).await;
+    let change = api.call("PATCH", "/api/v1/destinations/fourth", Some("{\"max_lag\": \"2s\"}")).await;
+    assert_eq!(change.status, 200);
+    until("with other settings it is another session", || is("fourth", "live")).await;
+    assert_eq!(api.call("DELETE", "/api/v1/destinations/fourth", None).await.status, 204);
+    assert_eq!(api.call("DELETE", "/api/v1/destinations/dead", None).await.status, 204);
+    until("they have left", || state("fourth").is_none() && state("dead").is_none()).await;
+    stop.cancel();
+    let sent = showing.await.unwrap();
+    for (server, player) in &mut servers[..3] {
+        assert_eq!(player.frames().await, sent, "{}", server.address);
+    }
+    for status in relay.board.statuses() {
+        assert_eq!((status.attempts, status.reconnects, status.dropped), (1, 0, 0), "{status:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn calls_at_the_same_time_all_count() {
+    let relay = Steered::start(Config::default()).await;
+    let mut calls = tokio::task::JoinSet::new();
+    for n in 0..40 {
+        let api = relay.api.clone();
+        calls.spawn(async move {
+            // Each is added by two, and one of them is told that the other was first.
+            let new = json!({"name": format!("d{}", n / 2), "url": format!("rtmp://127.0.0.1:1/{}", n / 2)});
+            api.post("/api/v1/destinations", &new).await.status
+        });
+    }
+    let mut statuses = calls.join_all().await;
+    statuses.sort();
+    assert_eq!(statuses, [vec![201; 20], vec![409; 20]].concat());
+    let mut calls = tokio::task::JoinSet::new();
+    for n in 0..16 {
+        let api = relay.api.clone();
+        let key = ["max_lag", "chunk_size", "max_bitrate", "source_streams"][n % 4];
+        let value = [json!("2s"), json!(4096), json!("5M"), json!(["live/a"])][n % 4].clone();
+        calls.spawn(async move {
+            let change = json!({key: value}).to_string();
+            api.call("PATCH", "/api/v1/destinations/d7", Some(&change)).await.status
+        });
+    }
+    let statuses = calls.join_all().await;
+    assert!(statuses.iter().all(|status| [200, 503].contains(status)), "{statuses:?}");
+    let config = relay.control.config().await.unwrap();
+    let d7 = config.destinations.iter().find(|route| route.name == "d7").unwrap();
+    let settings = d7.settings;
+    assert_eq!((settings.max_lag.as_secs(), settings.chunk_size, settings.max_bitrate), (2, 4096, Some(5_000_000)));
+    assert_eq!((d7.streams.len(), config.destinations.len()), (1, 20));
+}
+
+#[tokio::test]
+async fn one_destination_more_than_there_may_be_is_refused() {
+    let full = rtmp_relay::limits::DESTINATIONS;
+    let destinations = (0..full).map(|n| Route { enabled: false, ..route(&format!("d{n}"), &format!("rtmp://h/{n}")) });
+    let relay = Steered::start(Config { destinations: destinations.collect(), ..Config::default() }).await;
+    let refused = relay.api.post("/api/v1/destinations", &json!({"url": "rtmp://h/x"})).await;
+    assert_eq!((refused.status, &*refused.code()), (409, "full"));
+    assert_eq!(relay.api.call("DELETE", "/api/v1/destinations/d0", None).await.status, 204);
+    assert_eq!(relay.api.post("/api/v1/destinations", &json!({"url": "rtmp://h/x"})).await.status, 201);
+    for n in 0..=rtmp_relay::limits::API_RECORDINGS {
+        let added = relay.api.post("/api/v1/recordings", &json!({"stream": format!("live/{n}")})).await;
+        assert_eq!(added.status, if n < rtmp_relay::limits::API_RECORDINGS { 201 } else { 409 });
+    }
+}
+
+/// Hosts that are inside our own network, in every form that somebody has tried; all are refused when they are added.
+const INSIDE: [&str; 53] = [
+    "127.0.0.1",
+    "127.1",
+    "127.0.1",
+    "127.255.255.254",
+    "2130706433",
+    "0x7f000001",
+    "0x7f.0.0.1",
+    "0x7f.1",
+    "0177.0.0.1",
+    "017700000001",
+    "0",
+    "0.0.0.0",
+    "0x0",
+    "00",
+    "127.0.0.1.",
+    "localhost",
+    "LOCALHOST",
+    "localhost.",
+    "a.localhost",
+    "10.0.0.1",
+    "10.1",
+    "167772161",
+    "0xa000001",
+    "172.16.0.1",
+    "172.31.255.255",
+    "192.168.0.1",
+    "192.168.257",
+    "3232235521",
+    "169.254.169.254",
+    "2852039166",
+    "0xa9fea9fe",
+    "0251.0376.0251.0376",
+    "100.64.0.1",
+    "192.0.0.8",
+    "198.18.0.1",
+    "224.0.0.1",
+    "255.255.255.255",
+    "[::1]",
+    "[::]",
+    "[0:0:0:0:0:0:0:1]",
+    "[::ffff:127.0.0.1]",
+    "[::ffff:7f00:1]",
+    "[::127.0.0.1]",
+    "[::ffff:10.0.0.1]",
+    "[64:ff9b::7f00:1]",
+    "[64:ff9b:1::1]",
+    "[2002:7f00:1::]",
+    "[fe80::1]",
+    "[fe80::1%25eth0]",
+    "[fd00::1]",
+    "[fec0::1]",
+    "[ff02::1]",
+    "[::169.254.169.254]",
+];
+
+/// What is no URL of ours at all, or hides where it leads.
+const ODD: [&str; 9] = [
+    "http://127.0.0.1/a",
+    "file:///etc/passwd",
+    "rtmp:127.0.0.1/a",
+    "rtmp:///a",
+    "rtmp://8.8.8.8@127.0.0.1/a/b",
+    "rtmp://a:b@127.0.0.1/a/b",
+    "rtmp://8.8.8.8#@127.0.0.1/a/b",
+    "rtmp://127.0.0.1\\@8.8.8.8/a/b",
+    "rtmp://127.0.0.1 /a/b",
+];
+
+#[tokio::test]
+async fn what_the_api_adds_is_not_inside_our_own_network_in_whatever_form() {
+    let relay = Steered::with(config::Api::default(), Config::default()).await;
+    for host in INSIDE {
+        for url in
+            [format!("rtmp://{host}/app/key"), format!("rtmps://{host}:1935/app"), format!("rtmp://u:p@{host}/app")]
+        {
+            let refused = relay.api.post("/api/v1/destinations", &json!({"url": url})).await;
+            assert_eq!(
+                (refused.status, &*refused.code(), &refused.json()["field"]),
+                (422, "internal_address", &json!("url")),
+                "{url}"
+            );
+        }
+    }
+    for url in ODD {
+        let refused = relay.api.post("/api/v1/destinations", &json!({"url": url})).await;
+        assert_eq!(refused.status, 422, "{url}: {refused:?}");
+    }
+    for (field, body) in [
+        ("backup_url", json!({"url": "rtmp://8.8.8.8/a", "backup_url": "rtmp://127.1/b"})),
+        ("public_only", json!({"url": "rtmp://8.8.8.8/a", "public_only": false})),
+        ("public_only", json!({"url": "rtmp://8.8.8.8/a", "public_only": null})),
+    ] {
+        let refused = relay.api.post("/api/v1/destinations", &body).await;
+        assert_eq!((&*refused.code(), &refused.json()["field"]), ("internal_address", &json!(field)), "{body}");
+    }
+    // Names are looked at when they are resolved, each time; nothing is resolved as long as nobody publishes.
+    for name in ["example.org", "①②⑦.0.0.1", "127.0.0.1.nip.io", "{app}.example", "8.8.8.8"] {
+        let added =
+            relay.api.post("/api/v1/destinations", &json!({"url": format!("rtmp://{name}/app"), "name": "x"})).await;
+        assert_eq!(added.status, 201, "{name}: {added:?}");
+        let added = relay.control.config().await.unwrap().destinations.pop().unwrap();
+        assert!(added.settings.public_only, "{name}");
+        let moved = relay.api.call("PATCH", "/api/v1/destinations/x", Some("{\"url\": \"rtmp://127.1/app\"}")).await;
+        assert_eq!(moved.code(), "internal_address", "{name}");
+        let opened = relay.api.call("PATCH", "/api/v1/destinations/x", Some("{\"public_only\": null}")).await;
+        assert_eq!(opened.code(), "internal_address", "{name}");
+        relay.api.call("DELETE", "/api/v1/destinations/x", None).await;
+    }
+}
+
+#[tokio::test]
+async fn a_name_that_leads_inside_is_not_connected_to() {
+    // "ip6-localhost" and what the resolver makes of a number that is none to us.
+    let server = Server::start("127.0.0.1:0", &[], None).await;
+    let relay = Steered::with(config::Api::default(), Config::default()).await;
+    let _encoder = Encoder::publish(relay.address, "live/show").await.unwrap();
+    let url = format!("rtmp://{{app}}host:{}/live", server.address.port());
+    let added =
+        relay.api.post("/api/v1/destinations", &json!({"name": "x", "url": url, "source_streams": ["local/*"]})).await;
+    assert_eq!(added.status, 201, "{added:?}");
+    let _encoder = Encoder::publish(relay.address, "local/show").await.unwrap();
+    let last = || relay.board.statuses()[0].last_error.clone();
+    until("it has been tried", || last().is_some()).await;
+    let said = last().unwrap();
+    assert!(said.starts_with("its name leads into our own network"), "{said}");
+    assert_eq!(server.visitors.count() + server.visitors.endings().len(), 0, "nobody has come");
 }

@@ -44,7 +44,22 @@ const MAY_USE: [(&str, &[&str]); 24] = [
     ),
     ("preflight", &["stream", "rtmp", "net", "config", "destination"]),
     ("relay", &["stream", "rtmp", "net", "config", "inbound", "gate", "ingest", "player", "destination", "recorder"]),
-    ("api", &["stream", "rtmp", "net", "config", "inbound", "destination", "recorder", "relay", "platforms", "origin"]),
+    (
+        "api",
+        &[
+            "stream",
+            "rtmp",
+            "net",
+            "config",
+            "inbound",
+            "destination",
+            "recorder",
+            "relay",
+            "platforms",
+            "guard",
+            "origin",
+        ],
+    ),
     (
         "cli",
         &[

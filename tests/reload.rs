@@ -135,12 +135,6 @@ async fn show(mut encoder: Encoder) -> Vec<Vec<u8>> {
     sent
 }
 
-/// The frames among what a player got, in their order, without headers.
-async fn frames(player: &mut Player) -> Vec<Vec<u8>> {
-    let all = player.rest().await.into_iter();
-    all.filter(|(kind, _, payload)| *kind == 9 && payload[1] == 1).map(|(_, _, payload)| payload).collect()
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_seventh_destination_is_added_and_no_other_socket_changes() {
     let mut places = Vec::new();
@@ -166,10 +160,10 @@ async fn a_seventh_destination_is_added_and_no_other_socket_changes() {
 
     let sent = showing.await.unwrap();
     for (place, before) in places[..6].iter_mut().zip(ports) {
-        assert_eq!(frames(&mut place.player).await, sent);
+        assert_eq!(place.player.frames().await, sent);
         assert_eq!(place.ports(), before, "the same connection to the end");
     }
-    let seventh = frames(&mut places[6].player).await;
+    let seventh = places[6].player.frames().await;
     assert_eq!(seventh, sent[sent.len() - seventh.len()..], "all there was from its beginning on");
     assert!(seventh.len() >= 20 && seventh[0][0] == b'\x17', "which was a key frame");
     assert_eq!(places[6].ports().len(), 1);
@@ -191,7 +185,7 @@ async fn a_changed_file_or_key_is_noticed_without_a_signal() {
     std::fs::write(key(&program), "another\n").unwrap();
     program.says("changed number-1; 1 destinations unchanged").await;
     let sent = showing.await.unwrap();
-    assert_eq!(frames(&mut places[0].player).await, sent);
+    assert_eq!(places[0].player.frames().await, sent);
     assert_eq!(places[0].ports().len(), 1);
-    assert!(!frames(&mut second).await.is_empty(), "sent with the new key");
+    assert!(!second.frames().await.is_empty(), "sent with the new key");
 }

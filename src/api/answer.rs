@@ -3,7 +3,7 @@
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use hyper::StatusCode;
-use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
+use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, LOCATION};
 use serde::Serialize;
 
 /// Something as JSON.
@@ -20,6 +20,14 @@ pub(super) fn text(kind: &'static str, text: String) -> Response {
     let mut response = Response::new(Body::from(text));
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+/// Something that is there now.
+pub(super) fn created<T: Serialize>(place: &str, what: T) -> Response {
+    let mut response = Json(what).into_response();
+    *response.status_mut() = StatusCode::CREATED;
+    response.headers_mut().insert(LOCATION, HeaderValue::try_from(place).expect("names are letters and digits"));
     response
 }
 

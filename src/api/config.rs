@@ -10,6 +10,7 @@ use super::answer::Json;
 use super::desk::{Desk, seconds};
 use super::status::From;
 use crate::config::{Config, Route};
+use crate::guard::Guard;
 use crate::recorder::Rule;
 use crate::stream::Pattern;
 
@@ -47,6 +48,11 @@ pub(super) struct Sent {
     name: String,
     /// Scheme, host and port.
     server: String,
+    backup_server: Option<String>,
+    platform: Option<&'static str>,
+    /// `refuse`, `advise` or `ignore`.
+    #[schema(value_type = String)]
+    guard: Guard,
     source_streams: Vec<String>,
     enabled: bool,
     chunk_size: usize,
@@ -54,6 +60,7 @@ pub(super) struct Sent {
     timeouts: Timeouts,
     max_lag_seconds: f64,
     max_bitrate: Option<u64>,
+    public_only: bool,
     from: From,
 }
 
@@ -126,6 +133,9 @@ impl Sent {
         Sent {
             name: route.name.clone(),
             server: route.url.server(),
+            backup_server: route.backup.as_ref().map(|backup| backup.server()),
+            platform: settings.platform.map(|platform| &*platform.id),
+            guard: settings.guard,
             source_streams: listed(&route.streams),
             enabled: route.enabled,
             chunk_size: settings.chunk_size,
@@ -139,6 +149,7 @@ impl Sent {
             },
             max_lag_seconds: seconds(settings.max_lag),
             max_bitrate: settings.max_bitrate,
+            public_only: settings.public_only,
             from: route.from.into(),
         }
     }

@@ -23,7 +23,6 @@ pub(super) struct Desk {
     pub(super) visitors: Arc<Visitors>,
     pub(super) board: Board,
     pub(super) recordings: recorder::Board,
-    #[expect(dead_code, reason = "for what is to come")]
     pub(super) control: Control,
     present: Present,
     /// Where the relay listens.

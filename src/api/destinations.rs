@@ -14,6 +14,7 @@ use super::problem::{Code, Problem, Told};
 use super::status::From;
 use crate::config::Route;
 use crate::destination::Status;
+use crate::guard;
 
 /// Every destination.
 #[derive(Debug, Serialize, ToSchema)]
@@ -31,6 +32,11 @@ pub(super) struct Destination {
     /// Scheme, host and port.
     #[schema(example = "rtmps://a.rtmps.youtube.com:443")]
     server: String,
+    /// The one that takes its place while it fails.
+    backup_server: Option<String>,
+    /// Whose server it is.
+    #[schema(example = "youtube")]
+    platform: Option<&'static str>,
     /// Patterns of the streams that go there.
     source_streams: Vec<String>,
     from: From,
@@ -71,8 +77,37 @@ pub(super) struct DestinationStatus {
     unsent_bytes: usize,
     /// In all sessions together.
     pub(super) connected_seconds: f64,
+    /// Where it is sent, or was last tried to be.
+    at: Option<At>,
     /// What the stream has and the server did not announce; it is sent all the same.
     unannounced: Vec<String>,
+    /// What its platform does not like about the stream.
+    advice: Vec<Advice>,
+}
+
+/// One of a destination's servers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = Server)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum At {
+    /// The one that comes first
+    Primary,
+    /// The one that takes its place
+    Backup,
+}
+
+/// Something that a platform does not like about a stream.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+pub(super) struct Advice {
+    /// What it is about; stable.
+    #[schema(example = "gop_too_long")]
+    matter: String,
+    /// What is wrong and what to do about it.
+    text: String,
+    /// The platform is known to refuse such a stream.
+    refused: bool,
+    /// The limit is known, not guessed.
+    confirmed: bool,
 }
 
 /// Something that has gone wrong.
@@ -104,6 +139,8 @@ impl Destination {
             name: route.name.clone(),
             enabled: route.enabled,
             server: route.url.server(),
+            backup_server: route.backup.as_ref().map(|backup| backup.server()),
+            platform: route.settings.platform.map(|platform| &*platform.id),
             source_streams: route.streams.iter().map(ToString::to_string).collect(),
             from: route.from.into(),
             streams,
@@ -121,8 +158,10 @@ impl DestinationStatus {
     fn of(status: Status, now: &Moment) -> Self {
         let error = status.class.zip(status.last_error.clone());
         let dropped = (status.dropped > 0).then(|| ("lag".to_owned(), status.dropped));
+        let at = if status.backup { At::Backup } else { At::Primary };
         DestinationStatus {
             connected_seconds: seconds(status.connected()),
+            at: (status.attempts > 0 && status.stream.is_some()).then_some(at),
             stream: status.stream.map(|stream| stream.to_string()),
             state: status.state.to_string(),
             since_at: now.at(status.since),
@@ -140,7 +179,15 @@ impl DestinationStatus {
             lag_seconds: seconds(status.lag),
             unsent_bytes: status.unsent,
             unannounced: status.unannounced,
+            advice: status.advice.into_iter().map(Advice::of).collect(),
         }
+    }
+}
+
+impl Advice {
+    fn of(advice: guard::Advice) -> Self {
+        let guard::Advice { matter, text, refused, confirmed } = advice;
+        Advice { matter: matter.to_string(), text, refused, confirmed }
     }
 }
 

@@ -6,6 +6,8 @@ use serde_json::{Value, json};
 use utoipa::OpenApi;
 
 use super::answer;
+use super::changes::OF_THE_FILE;
+use crate::config::file;
 
 /// What no route says about itself.
 #[derive(OpenApi)]
@@ -38,9 +40,51 @@ pub(super) fn finished(document: utoipa::openapi::OpenApi) -> String {
         (path.replace("{*", "{"), item)
     });
     document["paths"] = paths.collect();
+    let bodies = bodies();
+    for (path, method, shape) in [
+        ("/api/v1/destinations", "post", "NewDestination"),
+        ("/api/v1/destinations/{name}", "patch", "DestinationChange"),
+    ] {
+        let schema = json!({"$ref": format!("#/components/schemas/{shape}")});
+        document["paths"][path][method]["requestBody"] =
+            json!({"required": true, "content": {"application/json": {"schema": schema}}});
+    }
+    for (name, schema) in bodies {
+        document["components"]["schemas"][name] = schema;
+    }
     document["components"]["securitySchemes"] = json!({"token": {"type": "http", "scheme": "bearer"}});
     document["security"] = json!([{}, {"token": []}]);
     serde_json::to_string_pretty(&document).expect("JSON is text")
+}
+
+/// What may be said of a destination: what the configuration file may, but for what reads files and runs commands.
+fn bodies() -> Vec<(String, Value)> {
+    let schema = file::schema().replace("#/$defs/", "#/components/schemas/Setting");
+    let mut schema: Value = serde_json::from_str(&schema).expect("a schema is JSON");
+    let mut shapes = schema["$defs"].as_object_mut().map(std::mem::take).unwrap_or_default();
+    let mut new = shapes.remove("Destination").expect("it has destinations");
+    if let Some(keys) = new["properties"].as_object_mut() {
+        keys.retain(|key, _| !OF_THE_FILE.contains(&&**key));
+        let persist =
+            json!({"type": "boolean", "description": "Write it into the configuration file too", "default": false});
+        keys.insert("persist".to_owned(), persist);
+    }
+    let mut change = new.clone();
+    change["description"] = json!("What is given takes the place of what was, null is the default (RFC 7396).");
+    change.as_object_mut().map(|change| change.remove("required"));
+    for value in change["properties"].as_object_mut().into_iter().flat_map(|keys| keys.values_mut()) {
+        *value = json!({"anyOf": [value.take(), {"type": "null"}]});
+    }
+    let mut bodies = vec![("NewDestination".to_owned(), new), ("DestinationChange".to_owned(), change)];
+    let mut at = 0;
+    while let Some((_, body)) = bodies.get(at) {
+        let text = body.to_string();
+        let named = text.split("#/components/schemas/Setting").skip(1).filter_map(|rest| rest.split('"').next());
+        let more: Vec<_> = named.filter_map(|name| Some((format!("Setting{name}"), shapes.remove(name)?))).collect();
+        bodies.extend(more);
+        at += 1;
+    }
+    bodies
 }
 
 fn finish(status: &str, response: &mut Value) {

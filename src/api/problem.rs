@@ -7,6 +7,9 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::answer;
+use crate::config::route::Clash;
+use crate::config::written::Wrong;
+use crate::relay::Unapplied;
 
 /// A kind of problem. Its code is stable: programs look for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,6 +40,8 @@ pub enum Code {
     NameTaken,
     /// Another destination goes to the same place.
     PlaceTaken,
+    /// There are as many as there may be.
+    Full,
     /// It would go in a circle.
     Circle,
     /// It was not made by the API, and cannot be ended by it.
@@ -65,7 +70,7 @@ pub enum Code {
 
 impl Code {
     /// All of them.
-    pub const ALL: [Code; 25] = [
+    pub const ALL: [Code; 26] = [
         Code::NotJson,
         Code::NotText,
         Code::NoToken,
@@ -79,6 +84,7 @@ impl Code {
         Code::NoSuchRecording,
         Code::NameTaken,
         Code::PlaceTaken,
+        Code::Full,
         Code::Circle,
         Code::NotOfTheApi,
         Code::NotPersisted,
@@ -109,6 +115,7 @@ impl Code {
             Code::NoSuchRecording => ("no_such_recording", 404, "no recording has this name"),
             Code::NameTaken => ("name_taken", 409, "the name is another one's already"),
             Code::PlaceTaken => ("place_taken", 409, "another destination sends the same streams to the same place"),
+            Code::Full => ("full", 409, "there are as many as there may be"),
             Code::Circle => ("circle", 409, "the destination is this relay itself: the stream would go in a circle"),
             Code::NotOfTheApi => ("not_of_the_api", 409, "it was not made here: change it where it was"),
             Code::NotPersisted => ("not_persisted", 409, "it cannot be written into the configuration file"),
@@ -187,6 +194,11 @@ impl Problem {
         Problem { field: Some(field.to_owned()), ..code.into() }
     }
 
+    /// A value or a key that is not as it should be.
+    pub fn part(field: &str, what: &str) -> Self {
+        Problem::all(vec![Part { detail: what.to_owned(), field: Some(field.to_owned()) }])
+    }
+
     /// All that is wrong with a body.
     pub fn all(mut parts: Vec<Part>) -> Self {
         let details: Vec<&str> = parts.iter().map(|part| &*part.detail).collect();
@@ -196,6 +208,33 @@ impl Problem {
             parts.clear();
         }
         Problem { code: Code::Invalid, detail, field, parts }
+    }
+}
+
+impl From<Vec<Wrong>> for Problem {
+    fn from(wrong: Vec<Wrong>) -> Self {
+        Problem::all(wrong.into_iter().map(|Wrong { key, what }| Part { detail: what, field: key }).collect())
+    }
+}
+
+impl From<Clash> for Problem {
+    fn from(clash: Clash) -> Self {
+        let (code, field) = match clash {
+            Clash::Name => (Code::NameTaken, Some("name")),
+            Clash::Place(_) => (Code::PlaceTaken, None),
+            Clash::Full(_) => (Code::Full, None),
+        };
+        Problem { field: field.map(str::to_owned), ..Problem::saying(code, clash.to_string()) }
+    }
+}
+
+impl From<Unapplied<Problem>> for Problem {
+    fn from(unapplied: Unapplied<Problem>) -> Self {
+        match unapplied {
+            Unapplied::Unfit(problem) => problem,
+            Unapplied::Circle(_) => Code::Circle.into(),
+            Unapplied::Ended => Code::Stopping.into(),
+        }
     }
 }
 

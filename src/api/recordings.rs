@@ -3,14 +3,21 @@
 use std::sync::Arc;
 
 use axum::extract::State;
+use axum::response::Response;
 use serde::Serialize;
+use serde_json::Value;
+use tracing::info;
 use utoipa::ToSchema;
 
-use super::answer::Json;
+use super::answer::{self, Json};
+use super::call::{Change, Named};
 use super::desk::{Desk, Moment};
+use super::problem::{Code, Problem, Told};
 use super::status::From;
+use crate::config::Config;
 use crate::origin::Origin;
 use crate::recorder::board;
+use crate::stream::Name;
 
 /// Every recording.
 #[derive(Debug, Serialize, ToSchema)]
@@ -85,8 +92,65 @@ impl Recording {
     }
 }
 
+/// What is to be recorded.
+#[derive(Debug, ToSchema)]
+#[expect(dead_code, reason = "a shape for the document")]
+pub(super) struct NewRecording {
+    #[schema(example = "live/show")]
+    stream: String,
+}
+
 /// Every recording.
 #[utoipa::path(get, path = "/api/v1/recordings", tag = "recordings", operation_id = "recordings", responses((status = OK, body = Recordings)))]
 pub(super) async fn all(State(desk): State<Arc<Desk>>) -> Json<Recordings> {
     Json(Recordings { recordings: Recording::now(&desk, &desk.now()) })
+}
+
+/// Records a stream into record_dir, from its next key frame on, each time it is published, until this is taken back.
+#[utoipa::path(post, path = "/api/v1/recordings", tag = "recordings", operation_id = "record", request_body = NewRecording,
+    responses(
+        (status = CREATED, body = Recording),
+        (status = CONFLICT, body = Told, description = "place_taken, full"),
+        (status = UNPROCESSABLE_ENTITY, body = Told, description = "invalid")
+    )
+)]
+pub(super) async fn record(State(desk): State<Arc<Desk>>, change: Change) -> Result<Response, Problem> {
+    change.only(&["stream"])?;
+    if change.persist {
+        return Err(Problem::part("persist", "a recording of the API is not written into the configuration file"));
+    }
+    let stream = change.said.get("stream").and_then(Value::as_str).and_then(Name::new);
+    let stream = stream.ok_or_else(|| Problem::part("stream", "a stream is called app/name, as in live/show"))?;
+    let recorded = stream.clone();
+    let changes = desk.control.change(move |config| config.record(&stream).map(drop).map_err(Problem::from)).await?;
+    let name = changes.added.first().and_then(|added| added.strip_prefix("recording ")).unwrap_or_default();
+    info!(recording = name, "recording added by the API");
+    let mut now = Recording::now(&desk, &desk.now()).into_iter();
+    let recording = now.rfind(|recording| recording.name == name).ok_or(Code::NoSuchRecording)?;
+    let recording = Recording { stream: Some(recorded.to_string()), ..recording };
+    Ok(answer::created(&format!("/api/v1/recordings/{name}"), recording))
+}
+
+/// Ends a recording that the API has begun: its file is closed, and is whole.
+#[utoipa::path(delete, path = "/api/v1/recordings/{name}", tag = "recordings", operation_id = "stop_recording",
+    params(("name" = String, Path)),
+    responses(
+        (status = NO_CONTENT),
+        (status = NOT_FOUND, body = Told, description = "no_such_recording"),
+        (status = CONFLICT, body = Told, description = "not_of_the_api")
+    )
+)]
+pub(super) async fn stop(State(desk): State<Arc<Desk>>, Named(name): Named) -> Result<Response, Problem> {
+    let stopped = name.clone();
+    let stop = move |config: &mut Config| {
+        let at = config.recordings.iter().position(|rule| rule.name == name).ok_or(Code::NoSuchRecording)?;
+        match config.recordings[at].from {
+            Origin::Api => _ = config.recordings.remove(at),
+            Origin::File | Origin::Flags => return Err(Code::NotOfTheApi.into()),
+        }
+        Ok(())
+    };
+    desk.control.change(stop).await?;
+    info!(recording = stopped, "recording ended by the API");
+    Ok(answer::done())
 }

@@ -9,8 +9,8 @@ use schemars::generate::SchemaSettings;
 use schemars::transform::RecursiveTransform;
 use serde_json::{Value, json};
 
-use super::problem::{Problem, Problems};
-use super::settings::Settings;
+use super::problem::{At, Problem, Problems};
+use super::settings::{Destination, Settings};
 use crate::limits::CONFIG_BYTES;
 
 /// A file with everything in it, explained.
@@ -38,6 +38,12 @@ pub fn parse(text: &str, variables: HashMap<String, String>) -> Result<Settings,
         Ok(settings) => Ok(settings.unwrap_or_default()),
         Err(error) => Err(Problem::of(&error)),
     }
+}
+
+/// Reads a destination that stands for itself, in which nothing stands for anything else.
+pub(super) fn destination(text: &str) -> Result<At<Destination>, Problem> {
+    let options = serde_saphyr::options! { with_snippet: false };
+    serde_saphyr::from_str_with_options(text, options).map_err(|error| Problem::of(&error))
 }
 
 /// The environment, as far as it is text.

@@ -1,11 +1,35 @@
 //! Recordings as configured: which streams are written where.
 
 use super::problem::{At, Problem, Problems};
-use super::route::{NAME, is_name, numbered};
-use super::settings;
+use super::route::{Clash, NAME, is_name, numbered};
+use super::{Config, settings};
+use crate::limits::API_RECORDINGS;
 use crate::origin::Origin;
 use crate::recorder::{Limits, Rule};
-use crate::stream::Pattern;
+use crate::stream::{Name, Pattern};
+
+impl Config {
+    /// Has one stream recorded, into the folder for recordings that name none, until the rule is taken away; says what it is called.
+    pub fn record(&mut self, stream: &Name) -> Result<String, Clash> {
+        let of_the_api = |rule: &&Rule| rule.from == Origin::Api;
+        if self.recordings.iter().filter(of_the_api).count() >= API_RECORDINGS {
+            return Err(Clash::Full(API_RECORDINGS));
+        }
+        let streams = vec![Pattern::exactly(stream)];
+        if let Some(same) = self.recordings.iter().filter(of_the_api).find(|rule| rule.streams == streams) {
+            return Err(Clash::Place(same.name.clone()));
+        }
+        let mut taken = self.recordings.iter().map(|rule| rule.name.clone()).collect();
+        let name = numbered("recording", &mut taken);
+        self.recordings.push(Rule {
+            name: name.clone(),
+            streams,
+            from: Origin::Api,
+            ..Rule::every(self.record_dir.clone())
+        });
+        Ok(name)
+    }
+}
 
 /// Reads the recordings of the file, and behind them the one of all streams, if there is one.
 pub(super) fn rules(given: Vec<At<settings::Recording>>, all: Option<Rule>) -> Result<Vec<Rule>, Problems> {

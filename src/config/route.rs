@@ -3,12 +3,13 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use super::key;
 use super::problem::{At, Place, Problem, Problems};
 use super::value::{ChunkSize, Hidden, Time};
+use super::written::{Written, Wrong};
+use super::{Config, key};
 use super::{settings, tls};
 use crate::destination::{Settings, Template};
-use crate::limits::{LAGS, PATIENCE, RECONNECT_WAITS};
+use crate::limits::{DESTINATIONS, LAGS, PATIENCE, RECONNECT_WAITS};
 use crate::net::tls::Trust;
 use crate::origin::Origin;
 use crate::platforms::Odd;
@@ -36,14 +37,41 @@ pub struct Route {
     pub enabled: bool,
     /// Who has said all this.
     pub from: Origin,
+    /// All this as it was said.
+    pub written: Written,
+}
+
+/// What holds for destinations that say nothing else.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Defaults {
+    /// How they are sent to.
+    pub settings: Settings,
+    /// Whom they trust.
+    pub trust: Trust,
 }
 
 impl Route {
     /// A destination for every stream.
     pub fn new(name: String, url: Template) -> Self {
         let (trust, streams) = (Trust::default(), vec![Pattern::all()]);
-        let from = Origin::Flags;
-        Route { name, url, backup: None, trust, streams, settings: Settings::default(), enabled: true, from }
+        let (from, written) = (Origin::Flags, Written::url(url.given()));
+        Route { name, url, backup: None, trust, streams, settings: Settings::default(), enabled: true, from, written }
+    }
+
+    /// A destination as it is written: what the API has been told.
+    pub async fn read(written: Written, defaults: Defaults, from: Origin) -> Result<Self, Vec<Wrong>> {
+        let given = written.read().map_err(|wrong| vec![wrong])?;
+        let mut routes = Routes::new(defaults, Vec::new());
+        routes.read(given).await;
+        let wrong = |Problems(all): Problems| all.into_iter().map(|problem| written.wrong(problem)).collect::<Vec<_>>();
+        let route = routes.finish(Vec::new()).map_err(wrong)?.pop().expect("one has been read");
+        Ok(Route { from, written, ..route })
+    }
+
+    /// Switches it on or off.
+    pub fn switch(&mut self, on: bool) {
+        self.enabled = on;
+        self.written.set("enabled", on);
     }
 
     /// Where `stream` goes there, and its name there; none if it does not go there.
@@ -72,9 +100,49 @@ impl Route {
     }
 }
 
+/// Why a destination cannot be beside the others.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Clash {
+    /// Another one has its name.
+    #[error("another one has this name already")]
+    Name,
+    /// Another one sends the same streams to the same place.
+    #[error("it is the same as {0}")]
+    Place(String),
+    /// There are too many.
+    #[error("there are {0} already, which is as many as there may be")]
+    Full(usize),
+}
+
+impl Config {
+    /// Adds a destination, named after its host if it has no name.
+    pub fn add(&mut self, mut route: Route) -> Result<(), Clash> {
+        if self.destinations.len() >= DESTINATIONS {
+            return Err(Clash::Full(DESTINATIONS));
+        }
+        let mut taken: Vec<String> = self.destinations.iter().map(|route| route.name.clone()).collect();
+        if route.written.get("name").is_none() {
+            route.name = numbered(route.url.host().0, &mut taken);
+            route.written.set("name", route.name.clone());
+        } else if taken.contains(&route.name) {
+            return Err(Clash::Name);
+        }
+        self.is_elsewhere(&route)?;
+        self.destinations.push(route);
+        Ok(())
+    }
+
+    /// Whether no other destination is the same as this one.
+    pub fn is_elsewhere(&self, route: &Route) -> Result<(), Clash> {
+        let same =
+            |other: &&Route| other.name != route.name && other.url == route.url && other.streams == route.streams;
+        self.destinations.iter().find(same).map_or(Ok(()), |other| Err(Clash::Place(other.name.clone())))
+    }
+}
+
 /// Reads destinations for every stream. Each is named after its host; where several share one, they are numbered.
 pub fn destinations<T: AsRef<str>>(urls: &[T]) -> Result<Vec<Route>, Problems> {
-    let mut routes = Routes::new(Settings::default(), Trust::default(), Vec::new());
+    let mut routes = Routes::new(Defaults::default(), Vec::new());
     for text in urls {
         routes.every(text.as_ref().to_owned().into());
     }
@@ -84,9 +152,7 @@ pub fn destinations<T: AsRef<str>>(urls: &[T]) -> Result<Vec<Route>, Problems> {
 /// Routes while they are read, and what is wrong with them.
 #[derive(Debug)]
 pub(super) struct Routes {
-    /// For those that say nothing else.
-    defaults: Settings,
-    trust: Trust,
+    defaults: Defaults,
     /// Each with its own name, if it was given one, and where it stands.
     routes: Vec<(Route, Option<At<String>>, Option<Place>)>,
     problems: Vec<Problem>,
@@ -96,12 +162,13 @@ pub(super) struct Routes {
 
 impl Routes {
     /// None yet, and what is wrong elsewhere.
-    pub(super) fn new(defaults: Settings, trust: Trust, problems: Vec<Problem>) -> Self {
-        Routes { defaults, trust, routes: Vec::new(), problems, read: 0 }
+    pub(super) fn new(defaults: Defaults, problems: Vec<Problem>) -> Self {
+        Routes { defaults, routes: Vec::new(), problems, read: 0 }
     }
 
     fn route(&self, url: Template) -> Route {
-        Route { settings: self.defaults, trust: self.trust.clone(), ..Route::new(String::new(), url) }
+        let Defaults { settings, trust } = self.defaults.clone();
+        Route { settings, trust, ..Route::new(String::new(), url) }
     }
 
     /// One more that every stream goes to.
@@ -126,7 +193,7 @@ impl Routes {
             Err((at, error)) => return self.problem(at.or(place), error),
         };
         let trust = match trust(&given, &url).await {
-            Ok(trust) => trust.unwrap_or_else(|| self.trust.clone()),
+            Ok(trust) => trust.unwrap_or_else(|| self.defaults.trust.clone()),
             Err(problem) => return self.problems.push(problem),
         };
         for source in given.source_streams.iter().flatten() {
@@ -136,10 +203,11 @@ impl Routes {
                 self.problem(source.place, what);
             }
         }
-        let settings = sending(&given, self.defaults).unwrap_or_else(|(at, what)| {
+        let settings = sending(&given, self.defaults.settings).unwrap_or_else(|(at, what)| {
             self.problem(at.or(place), what);
-            self.defaults
+            self.defaults.settings
         });
+        let written = Written::of(&given);
         let streams = given.source_streams.map(|sources| sources.into_iter().map(|source| source.value.0).collect());
         let route = Route {
             streams: streams.unwrap_or_else(|| vec![Pattern::all()]),
@@ -148,6 +216,7 @@ impl Routes {
             settings,
             enabled: given.enabled.unwrap_or(true),
             from: Origin::File,
+            written,
             ..self.route(url)
         };
         if let Some(name) = given.name.as_ref().filter(|name| !is_name(&name.value)) {
@@ -237,6 +306,7 @@ fn sending(given: &settings::Destination, defaults: Settings) -> Result<Settings
     }
     settings.platform = given.platform.map(|platform| platform.value.0);
     settings.guard = given.guard.unwrap_or(defaults.guard);
+    settings.public_only = given.public_only.unwrap_or(defaults.public_only);
     settings.max_bitrate = given.max_bitrate.map(|bitrate| bitrate.0).or(defaults.max_bitrate);
     Ok(settings)
 }

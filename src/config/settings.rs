@@ -160,6 +160,10 @@ pub struct Destination {
     /// Bits a second that it may have, as in 8M: a stream that has more for 30 s is not sent there until it has less [default: any]
     #[serde(default, deserialize_with = "given")]
     pub max_bitrate: Option<Bitrate>,
+    /// Never connect to an address inside our own network: this machine, private and link-local addresses; each time its name is
+    /// resolved. What the API adds is public only, unless api_allow_internal is set [default: false]
+    #[serde(default, deserialize_with = "given")]
+    pub public_only: Option<bool>,
     /// Whether anything is sent there at all [default: true]
     #[serde(default, deserialize_with = "given")]
     pub enabled: Option<bool>,

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use tokio::time::{Instant, timeout_at};
 
+use super::approach::is_internal;
 use super::reach::reach;
 use super::{Approach, Destination, Error, Outbound};
 use crate::net::{Connection, Network, connection};
@@ -41,8 +42,13 @@ impl<N: Network> Destination<N> {
     /// The connection is closed before an error is returned: a server must never see two of us.
     async fn open(&mut self, url: Url, elsewhere: bool, approach: &mut Approach) -> Result<Answer<N>, Error> {
         let patience = self.settings.timeouts.connect;
-        let may_go = |address: &SocketAddr| !elsewhere || approach.may_go(address.ip());
-        let (address, stream) = reach(&self.net, &url, &self.trust, patience, may_go).await?;
+        let may_be = |address: &SocketAddr| !self.settings.public_only || !is_internal(address.ip());
+        let may_go = |address: &SocketAddr| may_be(address) && (!elsewhere || approach.may_go(address.ip()));
+        let reached = reach(&self.net, &url, &self.trust, patience, may_go).await;
+        let (address, stream) = reached.map_err(|error| match error {
+            Error::Internal if !elsewhere => Error::NotPublic,
+            error => error,
+        })?;
         if !elsewhere {
             approach.at_home(address.ip());
         }

@@ -46,6 +46,9 @@ pub enum Error {
     /// It has sent us to where only a server of our own network may.
     #[error("the server asks for a connection into our own network")]
     Internal,
+    /// Its name leads to where it may not be.
+    #[error("its name leads into our own network, where this destination may not be (public_only)")]
+    NotPublic,
     /// We have a bug.
     #[error("rtmp-relay has panicked; this is a bug, please report it")]
     Panicked,
@@ -85,7 +88,7 @@ impl Error {
     pub fn class(&self) -> Class {
         match self {
             Error::Lookup(_) | Error::Connect(_) | Error::Stalled(_) | Error::Panicked => Class::Network,
-            Error::Reconnect(_) | Error::Internal | Error::PrimaryIsBack => Class::Network,
+            Error::Reconnect(_) | Error::Internal | Error::NotPublic | Error::PrimaryIsBack => Class::Network,
             Error::Tls(error) if error.is_network() => Class::Network,
             Error::Tls(_) => Class::Tls,
             // Most platforms say no to a key by closing, without a word.

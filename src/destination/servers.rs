@@ -8,12 +8,14 @@
 //!         the primary has answered for a minute
 //! ```
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use tokio::sync::OwnedMutexGuard;
 use tokio::time::{Instant, sleep, timeout};
 use tracing::info;
 
+use super::approach::is_internal;
 use super::reach::reach;
 use super::{Class, Error, Place, State};
 use crate::limits::{BACKUP_AFTER, PRIMARY_LOOK, PRIMARY_STEADY};
@@ -106,6 +108,7 @@ pub(super) struct Probe<N> {
     pub(super) url: Url,
     pub(super) trust: Trust,
     pub(super) patience: Duration,
+    pub(super) public_only: bool,
     pub(super) random: fastrand::Rng,
 }
 
@@ -125,7 +128,8 @@ impl<N: Network> Probe<N> {
 
     /// Name, TCP, TLS and RTMP's handshake; nothing after it.
     async fn answers(&mut self) -> Result<(), Error> {
-        let (_, stream) = reach(&self.net, &self.url, &self.trust, self.patience, |_| true).await?;
+        let may_go = |address: &SocketAddr| !self.public_only || !is_internal(address.ip());
+        let (_, stream) = reach(&self.net, &self.url, &self.trust, self.patience, may_go).await?;
         let nobody = Secret::from(String::new());
         let target =
             Target { role: Role::Publish, url: self.url.clone(), name: nobody, agent: String::new(), chunk_size: 128 };

@@ -25,6 +25,8 @@ pub struct Settings {
     pub platform: Option<&'static Platform>,
     /// What is done about what the platform does not like.
     pub guard: Guard,
+    /// It is never connected to at an address inside our own network, wherever its name leads.
+    pub public_only: bool,
 }
 
 /// Waits between tries: `initial`, then twice as long each time, up to `max` or to the error's own cap if that is more.
@@ -61,6 +63,7 @@ impl Default for Settings {
             max_bitrate: None,
             platform: None,
             guard: Guard::default(),
+            public_only: false,
         }
     }
 }

@@ -75,6 +75,11 @@ impl Template {
         (&self.example.host, self.example.port)
     }
 
+    /// The URL as it was given. It may hold the key.
+    pub fn given(&self) -> &Secret {
+        &self.url
+    }
+
     /// Scheme, host and port: nothing of it is secret.
     pub fn server(&self) -> String {
         let (Url { host, port, .. }, scheme) = (&self.example, if self.tls() { "rtmps" } else { "rtmp" });

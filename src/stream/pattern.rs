@@ -39,6 +39,13 @@ impl Pattern {
         "*".parse().expect("it is a pattern")
     }
 
+    /// The pattern of one stream, whatever its name has in it.
+    pub fn exactly(name: &Name) -> Self {
+        let text = name.to_string();
+        let regex = Regex::new(&format!("^{}$", regex::escape(&text))).expect("a literal, no longer than a name");
+        Pattern { text, regex }
+    }
+
     /// What of `name` stands where the wildcards are; none if it is another name.
     pub fn captures(&self, name: &Name) -> Option<Captures> {
         let text = name.to_string();

@@ -248,6 +248,12 @@ impl Player {
         }
         all
     }
+
+    /// The pictures among what comes to the end, in their order, without headers.
+    pub async fn frames(&mut self) -> Vec<Vec<u8>> {
+        let all = self.rest().await.into_iter();
+        all.filter(|(kind, _, payload)| *kind == 9 && payload[1] == 1).map(|(_, _, payload)| payload).collect()
+    }
 }
 
 /// A source filled by hand.
