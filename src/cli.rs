@@ -12,6 +12,7 @@ use tracing_subscriber::EnvFilter;
 use crate::config::value::{Hidden, Time};
 use crate::config::{Settings, file};
 
+mod caller;
 mod check;
 mod demo;
 mod platforms;
@@ -21,6 +22,8 @@ mod reload;
 mod repair;
 mod screen;
 mod serve;
+mod status;
+mod table;
 mod test;
 
 /// What every subcommand prints at the end of its help.
@@ -71,6 +74,12 @@ enum Command {
     /// Try the way to each destination, step by step, without sending anything
     #[command(after_help = EXIT_CODES)]
     Test(Test),
+    /// Where a running relay stands, as its API tells it
+    #[command(after_help = EXIT_CODES)]
+    Status(Status),
+    /// The same, live, until stopped by Ctrl-C
+    #[command(after_help = EXIT_CODES)]
+    Top(Top),
     /// Platforms that have a name here: where they take streams, and what they take
     #[command(after_help = EXIT_CODES)]
     Platforms(Platforms),
@@ -134,6 +143,32 @@ struct Test {
     /// Print JSON
     #[arg(long)]
     json: bool,
+}
+
+#[derive(Debug, Args)]
+struct Status {
+    #[command(flatten)]
+    api: Api,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Args)]
+struct Top {
+    #[command(flatten)]
+    api: Api,
+}
+
+/// A running relay's API.
+#[derive(Debug, Args)]
+struct Api {
+    /// Where it is
+    #[arg(long, value_name = "URL", env = "RTMP_RELAY_API", hide_env = true, default_value = "http://127.0.0.1:9997")]
+    api: String,
+    /// Its token, if it wants one. The environment is the place for it: everybody on this machine sees command lines
+    #[arg(long, value_name = "TOKEN", env = "RTMP_RELAY_API_TOKEN", hide_env_values = true)]
+    api_token: Option<Hidden>,
 }
 
 #[derive(Debug, Args)]
@@ -210,6 +245,8 @@ impl Cli {
             Some(Command::Config(About::Example)) => print(file::EXAMPLE),
             Some(Command::Config(About::Schema)) => print(&file::schema()),
             Some(Command::Test(test)) => test::run(test).await,
+            Some(Command::Status(status)) => status::run(status).await,
+            Some(Command::Top(top)) => status::top(top, stop).await,
             Some(Command::Platforms(platforms)) => platforms::run(&platforms),
             Some(Command::Publish(publish)) => publish::run(publish, stop).await,
             Some(Command::Play(play)) => play::run(play, stop).await,

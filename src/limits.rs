@@ -75,6 +75,8 @@ pub const API_BODY_BYTES: usize = 64 << 10;
 pub const API_HEAD_BYTES: usize = 16 << 10;
 /// The shortest token that callers have to show.
 pub const API_TOKEN_BYTES: usize = 16;
+/// The longest answer of an API that `status` and `top` read.
+pub const API_ANSWER_BYTES: usize = 16 << 20;
 
 /// A caller of the API has this long to tell its call, and for the head of the next one on the same connection.
 pub const API_CALL: Duration = Duration::from_secs(30);

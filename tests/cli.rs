@@ -307,3 +307,60 @@ fn platforms_are_listed_and_told_about() {
     assert_eq!(unknown.status.code(), Some(1));
     assert!(String::from_utf8(unknown.stderr).unwrap().contains("no platform has this name: there are youtube, "));
 }
+
+/// `serve` with an API on a free port, and where that is.
+fn serve_with_api(arguments: &[&str], token: &str) -> (Running, String, String) {
+    let mut command = Command::new(PROGRAM);
+    command.args(["serve", "--listen", "127.0.0.1:0", "--api-listen", "127.0.0.1:0"]).args(arguments);
+    command.env("RTMP_RELAY_API_TOKEN", token);
+    let mut server =
+        Running(command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap());
+    let mut lines = BufReader::new(server.0.stdout.as_mut().unwrap()).lines().map(Result::unwrap);
+    let relay = lines.next().unwrap().rsplit(' ').next().unwrap().to_owned();
+    let api = lines.find(|line| line.starts_with("HTTP API on ")).unwrap();
+    let api = api.split(' ').nth(3).unwrap().replace("/api/v1/status", "");
+    (server, relay, api)
+}
+
+#[test]
+fn a_running_relay_tells_where_it_stands_to_whoever_may_ask() {
+    const TOKEN: &str = "CANARY-correct-horse-battery";
+    let (_server, relay, api) = serve_with_api(&["--relay-to", "rtmp://127.0.0.1:1/live/CANARY"], TOKEN);
+    let _publisher = Running::start(&["publish", CLIP, &format!("rtmp://{relay}/live/show"), "--loop"]);
+    let status = |token: &str, more: &[&str]| {
+        let mut command = Command::new(PROGRAM);
+        command.args(["status", "--api", &api]).args(more).env("RTMP_RELAY_API_TOKEN", token).output().unwrap()
+    };
+    let until = Instant::now() + Duration::from_secs(30);
+    let table = loop {
+        let told = status(TOKEN, &[]);
+        let text = String::from_utf8(told.stdout).unwrap();
+        assert!(told.status.success(), "{text}{}", String::from_utf8_lossy(&told.stderr));
+        if text.contains("backing_off") && text.contains("a key frame every 2.0 s") {
+            break text;
+        }
+        assert!(Instant::now() < until, "{text}");
+    };
+    assert!(table.starts_with(&format!("rtmp-relay {} on {relay}, up ", env!("CARGO_PKG_VERSION"))), "{table}");
+    assert!(table.contains("live/show") && table.contains("H.264 320x180 at 25") && table.contains("AAC 44.1 kHz"));
+    assert!(table.contains("cannot connect"), "{table}");
+    let json: serde_json::Value = serde_json::from_slice(&status(TOKEN, &["--json"]).stdout).unwrap();
+    assert_eq!(json["streams"][0]["video"]["codec"], "H.264");
+    assert_eq!(json["destinations"][0]["streams"][0]["error"]["class"], "network");
+    assert!(!table.contains("CANARY") && !json.to_string().contains("CANARY"));
+
+    let wrong = status("CANARY-wrong-horse-battery", &[]);
+    let said = String::from_utf8(wrong.stderr).unwrap();
+    assert_eq!(
+        (wrong.status.code(), &*said),
+        (Some(1), "rtmp-relay: the API wants its token: set RTMP_RELAY_API_TOKEN\n")
+    );
+    let nobody = run(&["status", "--api", "http://127.0.0.1:1"]);
+    let said = String::from_utf8(nobody.stderr).unwrap();
+    assert!(said.starts_with("rtmp-relay: nobody answers at 127.0.0.1:1: is a relay running"), "{said}");
+    for bad in ["", "https://127.0.0.1", "http://"] {
+        assert_eq!(run(&["status", "--api", bad]).status.code(), Some(1), "{bad:?}");
+    }
+    let top = run(&["top", "--api", &api]);
+    assert!(String::from_utf8(top.stderr).unwrap().contains("top needs a terminal"));
+}
