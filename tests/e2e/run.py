@@ -13,6 +13,7 @@ import tempfile
 import time
 import traceback
 
+import advice
 import gstreamer
 import media
 from authority import Authority
@@ -20,7 +21,7 @@ from ffplay import Ffplay
 from front import Front
 from home import FFMPEG_9, NGINX
 from obs import Obs
-from program import Failed, Program, attempt, until
+from program import Failed, Program, attempt, free_port, until
 from screen import Screen
 from server import Server
 from store import Store
@@ -239,6 +240,30 @@ def front_with_a_wrong_certificate(folder, pattern):
     return ["rejected for its name, then for its issuer, both in its status; live with the right one"]
 
 
+def what_streams_deserve(folder, pattern):
+    """Six streams to the limits of eleven platforms: each is told what it deserves, and sent where it is not refused."""
+    films = advice.films(folder)
+    sink, api = Server("sink", folder), f"127.0.0.1:{free_port()}"
+    relay = Server("relay", folder, options=["--config", advice.config(folder / "relay.yaml", sink), "--api-listen", api])
+    # Rates are those of the stream's own time: four times as fast, it is told four times as soon.
+    for name, film in films.items():
+        words = [Server.binary, "publish", film, f"{relay.app}/{name}", "--loop", "--speed", "4"]
+        Program(f"publisher-{name}", words, folder)
+    api = f"http://{api}"
+    try:
+        until("deserved advice", lambda: advice.deserved(api), 90)
+        # And nothing else as time goes by.
+        time.sleep(5)
+        until("lasting advice", lambda: advice.deserved(api), 5)
+    except Failed:
+        advice.differences(api)
+    streams = advice.told(api)[2]
+    if not streams["b-frames"]["video"]["b_frames"] or streams["good"]["video"]["b_frames"]:
+        raise Failed("B frames are not told from none")
+    said = sum(len(at) for at in advice.DESERVED.values())
+    return [f"{len(films)} streams at {len(advice.PLATFORMS)} platforms: {said} pieces of advice, none too many"]
+
+
 def refuses(program, words):
     """Waits until a program has ended in vain, saying these words."""
     program.says(words, 30)
@@ -282,6 +307,7 @@ CASES = [
      ["gst-launch-1.0", "ffmpeg", "ffprobe", "openssl", "unshare"]),
     (ffmpeg_9_over_rtmps, ["ffmpeg-9-over-rtmps"], [FFMPEG_9, "ffmpeg", "ffprobe", "openssl"]),
     (through_a_front, ["through-a-tls-front"], [NGINX, "ffmpeg", "ffprobe", "openssl"]),
+    (what_streams_deserve, ["what-streams-deserve"], ["ffmpeg"]),
     (front_with_a_wrong_certificate, ["front-with-a-wrong-certificate"], [NGINX, "ffmpeg", "openssl"]),
 ]
 

@@ -22,7 +22,8 @@ class Server(Program):
 
     binary = BINARY
 
-    def __init__(self, name, folder, relay_to=(), port=None, authority=None, trusts=None, on_terminal=False):
+    def __init__(self, name, folder, relay_to=(), port=None, authority=None, trusts=None, on_terminal=False,
+                 options=()):
         self.port, self.tls_port = port or free_port(), authority and free_port()
         words = [word for server in relay_to for word in ("--relay-to", server.app)]
         if authority:
@@ -30,7 +31,7 @@ class Server(Program):
                       "--tls-key", authority.certificate.key]
         if trusts := trusts or authority:
             words += ["--ca-file", trusts.ca]
-        super().__init__(name, [self.binary, "serve", "--listen", f"127.0.0.1:{self.port}", *words,
+        super().__init__(name, [self.binary, "serve", "--listen", f"127.0.0.1:{self.port}", *words, *options,
                                 "--log-level", "info"], folder, on_terminal, NO_COLOR="1")
         self.awaits("listening port", self.listens, 10)
         self.listening_at = time.monotonic()
