@@ -37,6 +37,8 @@ mod config;
 mod desk;
 mod destinations;
 mod document;
+mod events;
+mod metrics;
 mod platforms;
 pub mod problem;
 mod recordings;
@@ -148,7 +150,9 @@ fn documented() -> OpenApiRouter<Arc<Desk>> {
     OpenApiRouter::with_openapi(document::Document::openapi())
         .routes(routes!(status::alive))
         .routes(routes!(status::ready))
+        .routes(routes!(metrics::metrics))
         .routes(routes!(document::document))
+        .routes(routes!(events::events))
         .routes(routes!(status::status))
         .routes(routes!(streams::all))
         .routes(routes!(streams::one))

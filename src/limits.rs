@@ -69,6 +69,8 @@ pub const API_TRIES: usize = 8;
 pub const API_CONNECTIONS: usize = 256;
 /// Those of them that are told of every change.
 pub const API_WATCHERS: usize = 32;
+/// Streams that have metrics of their own.
+pub const METRIC_STREAMS: usize = 100;
 /// The largest body of a call.
 pub const API_BODY_BYTES: usize = 64 << 10;
 /// What a call may put before its body.

@@ -223,15 +223,16 @@ impl Control {
 impl Changes {
     fn between(old: &Config, new: &Config) -> Self {
         let mut changes = Changes::default();
-        let named = |config: &Config, name: &str| config.destinations.iter().find(|r| r.name == name).cloned();
+        let [before, after]: [BTreeMap<&str, &Route>; 2] =
+            [old, new].map(|config| config.destinations.iter().map(|route| (&*route.name, route)).collect());
         for route in &new.destinations {
-            match named(old, &route.name) {
+            match before.get(&*route.name) {
                 None => changes.added.push(route.name.clone()),
-                Some(before) if before == *route => changes.unchanged += 1,
+                Some(before) if *before == route => changes.unchanged += 1,
                 Some(_) => changes.changed.push(route.name.clone()),
             }
         }
-        let gone = old.destinations.iter().filter(|route| named(new, &route.name).is_none());
+        let gone = old.destinations.iter().filter(|route| !after.contains_key(&*route.name));
         changes.removed = gone.map(|route| route.name.clone()).collect();
         let rule = |config: &Config, name: &str| config.recordings.iter().find(|rule| rule.name == name).cloned();
         for recording in new.recordings.iter().filter(|rule| !old.recordings.contains(rule)) {

@@ -5,7 +5,7 @@
 mod caller;
 mod peers;
 
-use caller::{Caller, Steered};
+use caller::{Caller, Events, Steered};
 use peers::{Encoder, Player, Server, until, video};
 use rtmp_relay::api;
 use rtmp_relay::config::{self, Config, Route};
@@ -663,4 +663,127 @@ async fn a_name_that_leads_inside_is_not_connected_to() {
     let said = last().unwrap();
     assert!(said.starts_with("its name leads into our own network"), "{said}");
     assert_eq!(server.visitors.count() + server.visitors.endings().len(), 0, "nobody has come");
+}
+
+#[tokio::test]
+async fn a_watcher_is_shown_everything_and_then_what_changes() {
+    let relay = Steered::start(Config {
+        destinations: vec![Route { enabled: false, ..route("off", "rtmp://h/x") }],
+        ..Config::default()
+    })
+    .await;
+    let mut events = Events::of(&relay.api, "").await;
+    let (name, all) = events.next().await;
+    assert_eq!(name, "snapshot");
+    let mut keys: Vec<_> = all.as_object().unwrap().keys().collect();
+    keys.sort();
+    assert_eq!(keys, ["destinations", "recordings", "sessions", "status", "streams"]);
+    assert_eq!((&all["destinations"][0]["name"], &all["status"]["streams"]), (&json!("off"), &json!(0)));
+
+    let mut next = async |kind: &str, so: &dyn Fn(&Value) -> bool| loop {
+        let (name, change) = events.next().await;
+        assert_eq!(name, "change", "the snapshot comes once");
+        if change["kind"] == kind && so(&change) {
+            return change;
+        }
+    };
+    let mut encoder = Encoder::publish(relay.address, "live/show").await.unwrap();
+    next("stream", &|change| change["value"]["state"] == "live").await;
+    next("session", &|change| change["value"]["role"] == "publish").await;
+    encoder.headers().await;
+    next("stream", &|change| change["value"]["video"]["codec"] == "H.264").await;
+    let new = json!({"name": "one", "url": "rtmp://127.0.0.1:1/live"});
+    assert_eq!(relay.api.post("/api/v1/destinations", &new).await.status, 201);
+    let one = |change: &Value| change["value"]["name"] == "one";
+    next("destination", &|change| one(change) && change["value"]["streams"][0]["state"] == "backing_off").await;
+    relay.api.call("DELETE", "/api/v1/destinations/one", None).await;
+    next("destination", &|change| change["gone"] == "one").await;
+    encoder.end().await;
+    next("session", &|change| change["gone"] == 1).await;
+
+    // Whoever comes back is shown everything again.
+    let mut again = Events::of(&relay.api, "last-event-id: 7\r\n").await;
+    let (name, all) = again.next().await;
+    assert_eq!((&*name, &all["destinations"].as_array().unwrap().len()), ("snapshot", &1));
+}
+
+#[tokio::test]
+async fn one_watcher_too_many_is_told_so_until_another_leaves() {
+    let relay = Steered::start(Config::default()).await;
+    let mut watchers = Vec::new();
+    for _ in 0..rtmp_relay::limits::API_WATCHERS {
+        let mut watcher = Events::of(&relay.api, "").await;
+        assert_eq!(watcher.next().await.0, "snapshot");
+        watchers.push(watcher);
+    }
+    let refused = relay.api.get("/api/v1/events").await;
+    assert_eq!((refused.status, &*refused.code()), (503, "too_many"));
+    watchers.pop();
+    let next = async {
+        // That it has left is noticed when its connection is.
+        loop {
+            match Events::try_of(&relay.api).await {
+                Some(events) => return events,
+                None => tokio::time::sleep(std::time::Duration::from_millis(20)).await,
+            }
+        }
+    };
+    let mut next = tokio::time::timeout(peers::PATIENCE, next).await.expect("there is room again");
+    assert_eq!(next.next().await.0, "snapshot");
+}
+
+#[tokio::test]
+async fn metrics_are_open_metrics_and_say_what_the_board_says() {
+    let server = Server::start("127.0.0.1:0", &[], None).await;
+    let destinations = vec![
+        route("archive", &format!("rtmp://{}/live", server.address)),
+        route("dead", "rtmp://u:CANARY@127.0.0.1:1/CANARY/CANARY"),
+    ];
+    let relay = Steered::start(Config { destinations, ..Config::default() }).await;
+    let mut encoder = Encoder::publish(relay.address, "live/\"x\"").await.unwrap();
+    encoder.headers().await;
+    encoder.send(Kind::Video, 0, &video(true, 0)).await;
+    until("live", || relay.board.statuses()[0].state.to_string() == "live").await;
+    until("refused", || relay.board.statuses()[1].last_error.is_some()).await;
+    let answer = relay.api.get("/metrics").await;
+    assert!(
+        answer.head.contains("content-type: application/openmetrics-text; version=1.0.0; charset=utf-8"),
+        "{answer:?}"
+    );
+    assert!(answer.body.ends_with("# EOF\n") && !answer.body.contains("CANARY"));
+    for line in [
+        "rtmp_relay_streams 1.0",
+        "rtmp_relay_destination_up{destination=\"archive\",stream=\"live/\\\"x\\\"\"} 1.0",
+        "rtmp_relay_destination_state{destination=\"archive\",stream=\"live/\\\"x\\\"\",state=\"live\"} 1.0",
+        "rtmp_relay_destination_state{destination=\"archive\",stream=\"live/\\\"x\\\"\",state=\"blocked\"} 0.0",
+        "rtmp_relay_destination_last_error{destination=\"dead\",stream=\"live/\\\"x\\\"\",class=\"network\"} 1.0",
+        "rtmp_relay_sessions{role=\"publish\"} 1.0",
+        "rtmp_relay_visitors_left_total{reason=\"lost\"} 0.0",
+        "# TYPE rtmp_relay_destination_sent_bytes counter",
+        "# UNIT rtmp_relay_destination_lag_seconds seconds",
+    ] {
+        assert!(answer.body.lines().any(|told| told == line), "{line}\n{}", answer.body);
+    }
+    let mut names: Vec<&str> =
+        answer.body.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next()).collect();
+    let all = names.len();
+    names.sort_unstable();
+    names.dedup();
+    assert_eq!(names.len(), all, "each metric is told once");
+}
+
+#[tokio::test]
+async fn streams_beyond_the_limit_have_no_metrics_and_are_counted() {
+    let relay =
+        Steered::start(Config { destinations: vec![route("off", "rtmp://h/{app}/{stream}")], ..Config::default() })
+            .await;
+    let limit = rtmp_relay::limits::METRIC_STREAMS;
+    let mut encoders = Vec::new();
+    for n in 0..=limit {
+        encoders.push(Encoder::publish(relay.address, &format!("live/{n:03}")).await.unwrap());
+    }
+    let text = relay.api.get("/metrics").await.body;
+    let series = |name: &str| text.lines().filter(|line| line.starts_with(name)).count();
+    assert_eq!((series("rtmp_relay_stream_live{"), series("rtmp_relay_destination_up{")), (limit, limit));
+    assert!(text.contains("\nrtmp_relay_streams_left_out 1.0\n"));
 }

@@ -6,12 +6,15 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 
 use jiff::Timestamp;
+use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::events::Stage;
 use crate::config::Config;
 use crate::destination::Board;
 use crate::inbound::Visitors;
+use crate::limits::API_WATCHERS;
 use crate::net::Network;
 use crate::recorder;
 use crate::relay::{Control, Present, Relay};
@@ -34,6 +37,10 @@ pub(super) struct Desk {
     pub(super) began: Instant,
     /// Set once it runs, cancelled when the relay is told to stop.
     pub(super) stopping: OnceLock<CancellationToken>,
+    /// What those are shown who are told of changes …
+    pub(super) stage: Stage,
+    /// … and room for so many of them.
+    pub(super) watchers: Arc<Semaphore>,
     clock: Box<dyn Fn() -> SystemTime + Send + Sync>,
 }
 
@@ -62,6 +69,8 @@ impl Desk {
             address,
             began: Instant::now(),
             stopping: OnceLock::new(),
+            stage: Stage::default(),
+            watchers: Arc::new(Semaphore::new(API_WATCHERS)),
             clock: Box::new(clock),
         }
     }

@@ -47,34 +47,34 @@ pub(super) struct Destination {
 /// Where a destination stands with one stream.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub(super) struct DestinationStatus {
-    stream: Option<String>,
+    pub(super) stream: Option<String>,
     /// `disabled`, `waiting`, `connecting`, `live`, `degraded`, `backing_off`, `rejected`, `blocked` or `draining`.
-    state: String,
+    pub(super) state: String,
     #[schema(format = DateTime)]
     since_at: String,
     pub(super) seconds: f64,
     /// Why it stands there, where that needs a word.
     reason: Option<String>,
     /// The last error; it stays after a recovery.
-    error: Option<LastError>,
+    pub(super) error: Option<LastError>,
     /// When the next attempt is due, if it waits for one.
     #[schema(format = DateTime)]
     retry_at: Option<String>,
     pub(super) retry_in_seconds: Option<f64>,
     /// Connections tried.
-    attempts: u64,
+    pub(super) attempts: u64,
     /// Sessions after the first.
-    reconnects: u64,
-    bytes_sent: u64,
-    messages_sent: u64,
+    pub(super) reconnects: u64,
+    pub(super) bytes_sent: u64,
+    pub(super) messages_sent: u64,
     /// Frames left out, by why.
-    dropped_frames: BTreeMap<String, u64>,
+    pub(super) dropped_frames: BTreeMap<String, u64>,
     /// Over the last second.
-    bitrate: u64,
+    pub(super) bitrate: u64,
     /// Media time not sent yet.
-    lag_seconds: f64,
+    pub(super) lag_seconds: f64,
     /// Bytes of ours on their way to the server that it has not taken yet.
-    unsent_bytes: usize,
+    pub(super) unsent_bytes: usize,
     /// In all sessions together.
     pub(super) connected_seconds: f64,
     /// Where it is sent, or was last tried to be.
@@ -82,7 +82,7 @@ pub(super) struct DestinationStatus {
     /// What the stream has and the server did not announce; it is sent all the same.
     unannounced: Vec<String>,
     /// What its platform does not like about the stream.
-    advice: Vec<Advice>,
+    pub(super) advice: Vec<Advice>,
 }
 
 /// One of a destination's servers.
@@ -101,7 +101,7 @@ pub(super) enum At {
 pub(super) struct Advice {
     /// What it is about; stable.
     #[schema(example = "gop_too_long")]
-    matter: String,
+    pub(super) matter: String,
     /// What is wrong and what to do about it.
     text: String,
     /// The platform is known to refuse such a stream.
@@ -115,7 +115,7 @@ pub(super) struct Advice {
 pub(super) struct LastError {
     /// The kind of error; stable, and explained in docs/errors.md.
     #[schema(example = "key_rejected")]
-    class: &'static str,
+    pub(super) class: &'static str,
     /// The error in words.
     text: String,
     /// What to do about it.

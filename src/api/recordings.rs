@@ -33,11 +33,11 @@ pub(super) struct Recording {
     pub(super) name: String,
     pub(super) stream: Option<String>,
     /// `waiting` for a stream or its key frame, `recording`, `slow` or `failed`.
-    state: String,
+    pub(super) state: String,
     /// What the file that is being written is called.
     file: Option<String>,
     /// Over all files.
-    bytes: u64,
+    pub(super) bytes: u64,
     /// In this state.
     pub(super) seconds: f64,
     /// The last error; it stays after a recovery.

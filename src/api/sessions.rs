@@ -26,7 +26,7 @@ pub(super) struct Sessions {
 pub(super) struct Session {
     /// Its number; no other session has it as long as the relay runs.
     pub(super) id: u64,
-    role: Role,
+    pub(super) role: Role,
     stream: String,
     peer: String,
     tls: bool,

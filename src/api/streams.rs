@@ -34,7 +34,7 @@ pub(super) struct Stream {
     pub(super) seconds: f64,
     publisher: Option<Publisher>,
     /// Players that read it here.
-    players: usize,
+    pub(super) players: usize,
     /// Destinations it is sent to, or would be if nothing were in the way.
     destinations: Vec<String>,
     /// What has come in the last ten seconds.
@@ -109,6 +109,11 @@ pub(super) struct Held {
 }
 
 impl Stream {
+    /// Whether its publisher is there.
+    pub(super) fn is_live(&self) -> bool {
+        self.state == Stage::Live
+    }
+
     /// All there are now, by name.
     pub(super) fn now(desk: &Desk, now: &Moment) -> Vec<Stream> {
         let (sessions, statuses) = (desk.visitors.sessions(), desk.board.statuses());

@@ -183,6 +183,21 @@ impl Status {
     }
 }
 
+impl State {
+    /// All of them.
+    pub const ALL: [State; 9] = [
+        State::Disabled,
+        State::Waiting,
+        State::Connecting,
+        State::Live,
+        State::Degraded,
+        State::BackingOff,
+        State::Rejected,
+        State::Blocked,
+        State::Draining,
+    ];
+}
+
 impl fmt::Display for State {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {

@@ -290,6 +290,20 @@ impl Ending {
         }
     }
 
+    /// All of them.
+    pub const ALL: [Ending; 10] = [
+        Ending::Finished,
+        Ending::Closed,
+        Ending::Lost,
+        Ending::Protocol,
+        Ending::Unsupported,
+        Ending::Tls,
+        Ending::TimedOut,
+        Ending::Deaf,
+        Ending::TooMany,
+        Ending::Denied,
+    ];
+
     /// Its stable name.
     pub fn name(self) -> &'static str {
         match self {

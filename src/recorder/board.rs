@@ -105,6 +105,11 @@ impl Status {
     }
 }
 
+impl State {
+    /// All of them.
+    pub const ALL: [State; 4] = [State::Waiting, State::Recording, State::Slow, State::Failed];
+}
+
 impl fmt::Display for State {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {

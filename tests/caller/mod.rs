@@ -138,6 +138,13 @@ pub struct Events {
 }
 
 impl Events {
+    /// None where there are too many already.
+    pub async fn try_of(caller: &Caller) -> Option<Events> {
+        let mut events = Events::of(caller, "").await;
+        let line = timeout(PATIENCE, events.lines.next_line()).await.unwrap().unwrap().unwrap();
+        line.contains(" 200 ").then_some(events)
+    }
+
     pub async fn of(caller: &Caller, more: &str) -> Events {
         let mut stream = TcpStream::connect(caller.address).await.unwrap();
         let request = format!("GET /api/v1/events HTTP/1.1\r\nhost: {}\r\n{more}\r\n", caller.address);
