@@ -8,6 +8,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
+use rtmp_relay::api::Api;
 use rtmp_relay::config::{self, Config};
 use rtmp_relay::destination::{Board, State, Status};
 use rtmp_relay::gate::{Access, Keys, Rules, Who};
@@ -141,7 +142,7 @@ impl World {
         self.relay_told(name, config)
     }
 
-    /// Adds a relay that is told this.
+    /// Adds a relay that is told this. It has an API only where it is told where.
     pub fn relay_told(mut self, name: &'static str, config: Config) -> Self {
         let (board, stop) = (Shared::<Board>::default(), Shared::<CancellationToken>::default());
         let visitors = Shared::<Option<Arc<Visitors>>>::default();
@@ -157,7 +158,9 @@ impl World {
             let (tell, mut told) = unbounded_channel();
             *ear.borrow_mut() = Some(tell);
             async move {
-                let relay = Relay::bind(network, config, random).await?;
+                let wants_api = matches!(config.api.listen, config::api::Listen::At(_));
+                let relay = Relay::bind(network.clone(), config, random).await?;
+                let api = if wants_api { Api::bind(network, &relay).await? } else { None };
                 *board.borrow_mut() = relay.board().clone();
                 *visitors.borrow_mut() = Some(relay.visitors().clone());
                 let word = CancellationToken::new();
@@ -176,9 +179,19 @@ impl World {
                     }
                     std::future::pending::<()>().await
                 };
+                let answering = {
+                    let word = word.clone();
+                    async move {
+                        match api {
+                            Some(api) => api.run(word).await,
+                            None => std::future::pending().await,
+                        }
+                    }
+                };
                 tokio::select! {
                     biased;
                     () = relay.run(word) => {}
+                    () = answering => {}
                     () = listening => {}
                 }
                 info!("has ended");
