@@ -6,7 +6,7 @@ use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use tokio::fs::File;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
@@ -25,6 +25,20 @@ pub use watch::Watch;
 pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin + 'static {
     /// Makes the coming close an abort: what is unsent is dropped, and the peer sees a reset instead of an end.
     fn abort_on_close(&self) {}
+
+    /// What the system knows of the bytes it was given for the peer; nothing where it does not say.
+    fn delivery(&self) -> Option<Delivery> {
+        None
+    }
+}
+
+/// How a peer's host takes what it is sent, as its acknowledgements tell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Delivery {
+    /// Bytes that the system was given and the peer's host has not acknowledged. TLS makes them a few more than were sent.
+    pub queued: usize,
+    /// How long an acknowledgement takes, smoothed.
+    pub round_trip: Duration,
 }
 
 /// Takes streams that peers open.

@@ -23,7 +23,7 @@ use tokio::task::coop::unconstrained;
 use tokio::time::timeout;
 use tokio_util::io::poll_read_buf;
 
-use super::{Stream, tls};
+use super::{Delivery, Stream, tls};
 use crate::limits::{FILL_BYTES, GOODBYE, READ_BYTES, READ_BYTES_MAX, REPLY_BYTES};
 use crate::rtmp;
 use crate::rtmp::session::{Output, Phase, Session};
@@ -270,6 +270,11 @@ impl<S: Stream, P: Session, M: Source> Connection<S, P, M> {
     /// Bytes taken from the source, and replies, that the peer has not taken yet.
     pub fn unsent(&self) -> usize {
         lock(&self.shared).outbox.bytes
+    }
+
+    /// What the system knows of the bytes it has been given.
+    pub fn delivery(&self) -> Option<Delivery> {
+        lock(&self.shared).stream.delivery()
     }
 
     /// Whether bytes wait that the peer does not take.

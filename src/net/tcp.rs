@@ -8,8 +8,11 @@ use socket2::{SockRef, TcpKeepalive};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::task::JoinSet;
 
-use super::{Listener, Network, Stream};
+use super::{Delivery, Listener, Network, Stream};
 use crate::limits::STALL;
+
+#[cfg(target_os = "linux")]
+mod inquiry;
 
 /// Connections waiting for `accept`.
 const BACKLOG: u32 = 1024;
@@ -76,6 +79,11 @@ impl Stream for TcpStream {
     fn abort_on_close(&self) {
         // Nothing to do where it fails: the socket is closed either way.
         let _ = SockRef::from(self).set_linger(Some(Duration::ZERO));
+    }
+
+    #[cfg(target_os = "linux")]
+    fn delivery(&self) -> Option<Delivery> {
+        inquiry::delivery(self.local_addr().ok()?, self.peer_addr().ok()?)
     }
 }
 

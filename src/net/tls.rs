@@ -18,7 +18,7 @@ use rustls::time_provider::TimeProvider;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_rustls::TlsStream;
 
-use super::{Network, Stream};
+use super::{Delivery, Network, Stream};
 
 pub mod error;
 pub mod fingerprint;
@@ -44,6 +44,13 @@ impl<S: Stream> Stream for Wire<S> {
         match self {
             Wire::Plain(stream) => stream.abort_on_close(),
             Wire::Tls(stream) => stream.get_ref().0.abort_on_close(),
+        }
+    }
+
+    fn delivery(&self) -> Option<Delivery> {
+        match self {
+            Wire::Plain(stream) => stream.delivery(),
+            Wire::Tls(stream) => stream.get_ref().0.delivery(),
         }
     }
 }

@@ -14,12 +14,19 @@ pub const TICK: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub struct Watch {
     sent: u64,
+    /// Of that, what the peer's host has not acknowledged, where the system says.
+    queued: u64,
+    /// When the peer last took something …
+    taken: Instant,
+    /// … or had nothing to take.
     moved: Instant,
+    waiting: bool,
 }
 
 impl Default for Watch {
     fn default() -> Self {
-        Watch { sent: 0, moved: Instant::now() }
+        let now = Instant::now();
+        Watch { sent: 0, queued: 0, taken: now, moved: now, waiting: false }
     }
 }
 
@@ -32,10 +39,30 @@ impl Watch {
         limit: Duration,
     ) -> bool {
         let (sent, now) = (connection.sent(), Instant::now());
-        if sent != self.sent || !connection.is_blocked() {
-            *self = Watch { sent, moved: now };
+        let queued = connection.delivery().map_or(0, |delivery| delivery.queued as u64);
+        // What the system has been given since, and does not hold any more. In TLS it is given a little more than was sent,
+        // so that a queue which only grows is never taken for one that moves.
+        let taken = sent + self.queued > self.sent + queued;
+        if taken {
+            self.taken = now;
         }
+        self.waiting = queued > 0 || connection.is_blocked();
+        if taken || !self.waiting {
+            self.moved = now;
+        }
+        (self.sent, self.queued) = (sent, queued);
         let ahead = if mutant!(SeenTooLate) { Duration::ZERO } else { 2 * TICK };
         now - self.moved >= limit.saturating_sub(ahead)
+    }
+
+    /// How long it has been, when last asked, since the peer took something: its host, where the system says, else the
+    /// system itself.
+    pub fn idle(&self) -> Duration {
+        self.taken.elapsed()
+    }
+
+    /// Whether there was something to take, when last asked.
+    pub fn is_waiting(&self) -> bool {
+        self.waiting
     }
 }
