@@ -15,7 +15,7 @@ use crate::net::{Filled, Source};
 use crate::rtmp::chunk::DEFAULT_SIZE;
 use crate::rtmp::chunk::writer::{self, Header, Lane};
 use crate::stream::cursor::Read;
-use crate::stream::{Cursor, Frame, Join, Log, Preamble};
+use crate::stream::{Cursor, Frame, Join, Log, Preamble, Skipped};
 
 /// Puts a log's frames on one session's message stream.
 #[derive(Debug)]
@@ -60,9 +60,11 @@ pub struct Stats {
     /// Messages put, headers and metadata among them.
     pub messages: u64,
     /// Frames jumped over.
-    pub skipped: u64,
-    /// Media time not put yet.
-    pub lag: Duration,
+    pub skipped: Skipped,
+    /// The time of the newest frame put, on the stream's time line.
+    pub reached: Option<Duration>,
+    /// Positions in the log of the first frame put and of the next one to put.
+    pub span: Option<(u64, u64)>,
 }
 
 impl Feed {
@@ -84,7 +86,12 @@ impl Feed {
 
     /// What it has done so far.
     pub fn stats(&self) -> Stats {
-        Stats { messages: self.session.messages, skipped: self.cursor.skipped(), lag: self.cursor.lag() }
+        Stats {
+            messages: self.session.messages,
+            skipped: self.cursor.skipped(),
+            reached: self.session.reached(),
+            span: self.cursor.span(),
+        }
     }
 
     /// Places to start decoding that have been put.
@@ -123,6 +130,11 @@ impl Source for Feed {
 }
 
 impl Session {
+    fn reached(&self) -> Option<Duration> {
+        let newest = self.base.and_then(|_| self.reached.iter().max());
+        newest.map(|time| Duration::from_millis(*time))
+    }
+
     fn put(&mut self, frame: &Frame, jumped: bool, put: &mut impl FnMut(Bytes)) {
         let base = *self.base.get_or_insert_with(|| {
             self.reached = [frame.time; 3];
@@ -307,7 +319,7 @@ mod tests {
         peer.hears(&mut feed);
         story.tell("V66 A70 K2000 A1990 V2033 A2013");
         assert_eq!(peer.hears(&mut feed), "K2000@2000 A1990@1990 V2033@2033 A2013@2013");
-        assert_eq!((feed.stats().skipped, feed.stats().messages), (2, 9));
+        assert_eq!((feed.stats().skipped, feed.stats().messages), (Skipped { lag: 2, log: 0 }, 9));
     }
 
     #[test]

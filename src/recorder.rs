@@ -158,13 +158,13 @@ impl<N: Network> Recorder<N> {
     /// The next frames, taken from the log before anything is written: the log is locked for that long.
     fn frames(&mut self) -> (Vec<(Frame, bool)>, Read) {
         let (mut frames, mut bytes) = (Vec::new(), 0);
-        let before = self.cursor.skipped();
+        let before = self.cursor.skipped().all();
         let read = self.cursor.read(|frame, jumped| {
             bytes += frame.payload.len();
             frames.push((frame.clone(), jumped));
             bytes < RECORDING_BYTES
         });
-        let dropped = self.cursor.skipped() - before;
+        let dropped = self.cursor.skipped().all() - before;
         if dropped > 0 {
             warn!(folder = %self.folder.display(), "the disk is too slow for the recording: {dropped} frames are left out");
             self.row.update(|status| status.dropped += dropped);

@@ -16,7 +16,7 @@ pub mod log;
 pub mod pattern;
 pub mod right;
 
-pub use cursor::{Cursor, Join};
+pub use cursor::{Cursor, Join, Skipped};
 pub use directory::{Directory, Name, Publication};
 pub use frame::{Frame, Preamble};
 pub use gauge::Reading;

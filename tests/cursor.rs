@@ -10,7 +10,7 @@ use proptest::prelude::*;
 use rtmp_relay::flv::{Kind, classify};
 use rtmp_relay::stream::cursor::Read;
 use rtmp_relay::stream::log::Limits;
-use rtmp_relay::stream::{Cursor, Frame, Join, Log, Preamble};
+use rtmp_relay::stream::{Cursor, Frame, Join, Log, Preamble, Skipped};
 
 const FRAME_MS: u64 = 100;
 const LOG: Limits = Limits { time: Duration::from_secs(3), bytes: usize::MAX };
@@ -70,7 +70,7 @@ fn one_that_wants_it_fresh_waits_for_the_next_key_frame() {
     assert_eq!(read(&mut cursor), "");
     append(&log, 5, "PIP");
     assert_eq!(read(&mut cursor), "!6 7 ");
-    assert_eq!(cursor.skipped(), 0, "what it never began with is not skipped");
+    assert_eq!(cursor.skipped().all(), 0, "what it never began with is not skipped");
 }
 
 #[test]
@@ -83,12 +83,24 @@ fn interop_78_a_slow_reader_jumps_to_the_newest_key_frame_and_says_how_much_it_m
     assert_eq!(read(&mut cursor), "3 4 5 6 7 8 ", "500 ms behind is not over the limit");
     append(&log, 9, "PPPPIPPIP");
     assert_eq!(read(&mut cursor), "!16 17 ");
-    assert_eq!(cursor.skipped(), 7);
+    assert_eq!(cursor.skipped().all(), 7);
     append(&log, 18, "PPPPPPPP");
     assert_eq!(read(&mut cursor), "", "no newer key frame to go on with yet");
     append(&log, 26, "PI");
     assert_eq!(read(&mut cursor), "!27 ");
-    assert_eq!((cursor.skipped(), cursor.behind()), (16, 0));
+    assert_eq!((cursor.skipped(), cursor.behind()), (Skipped { lag: 16, log: 0 }, 0));
+}
+
+#[test]
+fn what_the_log_had_no_room_for_is_told_apart_from_lag() {
+    let log = log();
+    let mut cursor = Cursor::new(log.clone(), PATIENT);
+    append(&log, 0, "IPP");
+    assert_eq!(read(&mut cursor), "!0 1 2 ");
+    append(&log, 3, &"IPPPPPPPPP".repeat(4));
+    assert_eq!(read(&mut cursor), "!33 34 35 36 37 38 39 40 41 42 ");
+    assert_eq!(cursor.skipped(), Skipped { lag: 0, log: 30 });
+    assert_eq!(cursor.span(), Some((0, 43)));
 }
 
 #[test]

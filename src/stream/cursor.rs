@@ -27,9 +27,28 @@ pub struct Cursor {
     seeking: Option<Option<u64>>,
     /// The next frame does not follow the last one read.
     jumped: bool,
-    begun: bool,
-    skipped: u64,
+    /// Where it began to read.
+    begun: Option<u64>,
+    skipped: Skipped,
+    /// The last jump is the log's doing.
+    evicted: bool,
     reader: Option<u64>,
+}
+
+/// Frames jumped over since the first one read, by reason.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Skipped {
+    /// The reader was further behind than it may be.
+    pub lag: u64,
+    /// It was not, but the log had no room for what it was at.
+    pub log: u64,
+}
+
+impl Skipped {
+    /// All of them.
+    pub fn all(self) -> u64 {
+        self.lag + self.log
+    }
 }
 
 /// How a read ended.
@@ -57,8 +76,9 @@ impl Cursor {
             lag_max: join.lag_max,
             seeking: Some(since),
             jumped: true,
-            begun: false,
-            skipped: 0,
+            begun: None,
+            skipped: Skipped::default(),
+            evicted: false,
             reader: None,
         }
     }
@@ -68,7 +88,11 @@ impl Cursor {
     pub fn read(&mut self, mut visit: impl FnMut(&Frame, bool) -> bool) -> Read {
         let log = self.log.clone();
         let state = log.state();
-        let behind = self.position < state.first || state.age(self.position) > self.lag_max;
+        let late = state.age(self.position) > self.lag_max;
+        let behind = late || self.position < state.first;
+        if behind {
+            self.evicted = !late;
+        }
         if behind || self.seeking.is_some() {
             self.jumped = true;
             self.seek(&state, behind);
@@ -76,8 +100,8 @@ impl Cursor {
         while self.seeking.is_none()
             && let Some(frame) = state.frame(self.position)
         {
+            self.begun.get_or_insert(self.position);
             self.position += 1;
-            self.begun = true;
             if !visit(frame, std::mem::take(&mut self.jumped)) {
                 return Read::More;
             }
@@ -94,11 +118,13 @@ impl Cursor {
             true => state.newest_start().filter(|start| *start >= self.position),
             false => state.next_start(self.position),
         };
-        let start =
-            start.or(mutant!(StartsAnywhere).then(|| state.end())).filter(|_| !(mutant!(StaysBehind) && self.begun));
+        let start = start
+            .or(mutant!(StartsAnywhere).then(|| state.end()))
+            .filter(|_| !(mutant!(StaysBehind) && self.begun.is_some()));
         let to = start.unwrap_or(state.end());
-        if self.begun {
-            self.skipped += to - self.position;
+        if self.begun.is_some() {
+            let why = if self.evicted { &mut self.skipped.log } else { &mut self.skipped.lag };
+            *why += to - self.position;
         }
         self.position = to;
         let since = *self.seeking.get_or_insert(None).get_or_insert_with(|| state.newest_time().unwrap_or(0));
@@ -117,13 +143,13 @@ impl Cursor {
     }
 
     /// Frames jumped over since the first one read.
-    pub fn skipped(&self) -> u64 {
+    pub fn skipped(&self) -> Skipped {
         self.skipped
     }
 
-    /// Media time from here to the newest frame.
-    pub fn lag(&self) -> Duration {
-        self.log.state().age(self.position)
+    /// The positions of the first frame it has read and of the next one; none before the first.
+    pub fn span(&self) -> Option<(u64, u64)> {
+        self.begun.map(|begun| (begun, self.position))
     }
 
     /// Frames from here to the end.
