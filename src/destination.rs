@@ -34,6 +34,7 @@ mod session;
 pub mod settings;
 pub mod status;
 pub mod target;
+mod trail;
 
 pub use approach::Approach;
 pub use bitrate::Meter;
@@ -126,6 +127,7 @@ impl<N: Network> Destination<N> {
             turns = Turns::begin(self.server.clone(), self.backup.clone()) => turns,
         };
         let (mut said, mut drops) = (String::new(), 0);
+        self.row.update(Status::stream_began);
         loop {
             self.server = turns.server().clone();
             let recalled = turns.at_backup().then(|| self.probe(turns.primary()));
@@ -159,9 +161,11 @@ impl<N: Network> Destination<N> {
             let Err(mut error) = ended else { return };
             if approach.learn(&error) {
                 info!(destination = %self.row.name(), "the server asks for a new connection");
+                self.row.update(|s| s.session_lost(status::REQUESTED));
                 continue;
             }
             if matches!(error, Error::PrimaryIsBack) {
+                self.row.update(|s| s.session_lost(status::PRIMARY_IS_BACK));
                 turns.home();
                 approach = Approach::new(Announce::Reconnecting);
                 continue;

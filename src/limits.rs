@@ -43,6 +43,8 @@ pub const PREAMBLE_BYTES: usize = 1 << 20;
 pub const PREAMBLE_ITEMS: usize = 128;
 /// Codecs and features of E-RTMP that are remembered of one publisher.
 pub const NEEDS: usize = 16;
+/// Marks along which the bytes of a session are read as times: a finer trail is thinned out.
+pub const TRAIL: usize = 64;
 /// Addresses of one host that an attempt tries.
 pub const ADDRESSES: usize = 8;
 /// Reconnect requests of servers that are obeyed at once in a row; more of them are failures.

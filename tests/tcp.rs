@@ -11,11 +11,11 @@ use rtmp_relay::net::Connection;
 use rtmp_relay::net::connection::{Error, NoSource};
 use rtmp_relay::rtmp::ServerSession;
 use rtmp_relay::rtmp::server::{Event, Role};
-use rtmp_relay::rtmp::session::{Phase, Session};
+use rtmp_relay::rtmp::session::Session;
 
 mod peers;
 
-use peers::{Encoder, PATIENCE, Player, Server, until, video};
+use peers::{Encoder, PATIENCE, Player, Server, accepted, until, video};
 
 const ANYWHERE: &str = "127.0.0.1:0";
 
@@ -310,17 +310,7 @@ async fn a_server_that_does_not_let_go_in_time_is_reset_before_the_next_session(
     let listener = tokio::net::TcpListener::bind(ANYWHERE).await.unwrap();
     let relay = Server::start(ANYWHERE, &[("deaf", listener.local_addr().unwrap())], None).await;
     let mut encoder = Encoder::publish(relay.address, "live/show").await.unwrap();
-    let (stream, _) = listener.accept().await.unwrap();
-    let mut session: Connection<_, _, NoSource> = Connection::new(stream, ServerSession::new([7; 1528]));
-    while session.session.phase() != Phase::Media {
-        if let Some(Event::Request(request)) = session.event().unwrap() {
-            session.session.accept(request);
-        } else {
-            session.receive().await.unwrap();
-        }
-    }
-    while session.event().unwrap().is_some() {}
-    let _ = tokio::time::timeout(Duration::from_millis(100), session.receive()).await;
+    let mut session = accepted(&listener).await;
     until("it is live", || relay.board.statuses()[0].state == State::Live).await;
     // From here on it reads nothing, and more is sent than the network holds.
     encoder.headers().await;

@@ -5,7 +5,10 @@
 //!                └─► fine
 //! ```
 
+use std::time::Duration;
+
 use rtmp_relay::destination::State;
+use rtmp_relay::destination::status::Delivered;
 use sim::{Act, Answer, World, laws, ms, secs};
 
 fn world(seed: u64, acts: &[Act], answer: Answer) -> World {
@@ -33,13 +36,23 @@ fn interop_57_and_interop_58_a_dead_link_is_not_live_is_given_up_and_comes_back_
         world.hold("relay", "slow");
         // What a socket takes, 93,440 bytes, is less than 2 s of this stream; `live` outlasts that by 2 s and a look a second.
         world.run(secs(5));
-        for _ in 0..45 {
+        let mut lags = Vec::new();
+        for n in 0..45 {
             world.run(ms(200));
-            assert_ne!(world.status("relay", "slow").state, State::Live, "nothing leaves");
+            let status = world.status("relay", "slow");
+            assert_ne!(status.state, State::Live, "nothing leaves");
+            if n % 5 == 0 && status.state == State::Degraded {
+                lags.push(status.delivered.lag);
+            }
         }
+        // A second more in each second, from the one on in which the socket was full.
+        assert!(lags.len() >= 4 && lags[0] >= secs(3), "{lags:?}");
+        let grows = |pair: &[Duration]| (ms(900)..=ms(1100)).contains(&(pair[1].saturating_sub(pair[0])));
+        assert!(lags.windows(2).all(grows), "{lags:?}");
         // 10 s without a byte taken, after these 2 s.
         let status = world.status("relay", "slow");
         assert_eq!(status.last_error.as_deref(), Some("the server has taken nothing for 10 s"));
+        assert_eq!(status.delivered, Delivered::default(), "no session, nothing on its way");
         world.release("relay", "slow");
         // A wait is up to a quarter longer than the cap, 5 s; connecting takes a few round trips; a GOP has 2 s.
         let limit = secs(5).mul_f64(1.25) + secs(1) + secs(2);
@@ -52,6 +65,9 @@ fn interop_57_and_interop_58_a_dead_link_is_not_live_is_given_up_and_comes_back_
         assert_eq!(laws::runs(&sent, first).len(), 1);
         laws::begins_with_preamble_and_key(last);
         laws::misses_nothing(&sent, last);
+        let status = world.status("relay", "slow");
+        assert_eq!(status.reconnects_by_reason, [("network", status.reconnects)].into());
+        assert_eq!(status.dropped_by_reason.keys().collect::<Vec<_>>(), [&"away"], "it was slow in no session");
     }
 }
 
@@ -79,6 +95,7 @@ fn interop_77_a_server_that_reads_again_in_time_goes_on_at_a_key_frame_of_the_sa
         let runs = laws::runs(&sent, tape);
         let [before, after] = &runs[..] else { panic!("one jump, not {runs:?}") };
         assert_eq!(after.end, sent.len() - 3, "it has got the last frame");
-        assert_eq!(world.status("relay", "slow").dropped, (after.start - before.end) as u64);
+        let (status, dropped) = (world.status("relay", "slow"), (after.start - before.end) as u64);
+        assert_eq!((status.dropped, status.dropped_by_reason), (dropped, [("lag", dropped)].into()));
     }
 }

@@ -65,16 +65,25 @@ pub(super) struct DestinationStatus {
     pub(super) attempts: u64,
     /// Sessions after the first.
     pub(super) reconnects: u64,
+    /// The same by what ended the session before: a class of errors, `requested`, `primary_is_back` or `new_stream`.
+    pub(super) reconnects_by_reason: BTreeMap<&'static str, u64>,
     pub(super) bytes_sent: u64,
     pub(super) messages_sent: u64,
-    /// Frames left out, by why.
-    pub(super) dropped_frames: BTreeMap<String, u64>,
+    /// Frames left out: `lag`, the server was too slow; `log`, it was, and the log full before `max_lag`; `away`, they came
+    /// while there was no session.
+    pub(super) dropped_frames: BTreeMap<&'static str, u64>,
     /// Over the last second.
     pub(super) bitrate: u64,
-    /// Media time not sent yet.
+    /// Media time that has not arrived at the server's host; where the system does not say, that has not left.
     pub(super) lag_seconds: f64,
-    /// Bytes of ours on their way to the server that it has not taken yet.
+    /// Media time that the server has not acknowledged, if it does. Most do once in a few megabytes.
+    pub(super) acknowledged_lag_seconds: Option<f64>,
+    /// Bytes that wait here for the server.
     pub(super) unsent_bytes: usize,
+    /// Bytes that wait in the system until the server's host has acknowledged them, where the system says.
+    pub(super) kernel_unsent_bytes: Option<usize>,
+    /// How long an acknowledgement of TCP takes, where the system says.
+    pub(super) round_trip_seconds: Option<f64>,
     /// In all sessions together.
     pub(super) connected_seconds: f64,
     /// Where it is sent, or was last tried to be.
@@ -157,7 +166,6 @@ impl Destination {
 impl DestinationStatus {
     fn of(status: Status, now: &Moment) -> Self {
         let error = status.class.zip(status.last_error.clone());
-        let dropped = (status.dropped > 0).then(|| ("lag".to_owned(), status.dropped));
         let at = if status.backup { At::Backup } else { At::Primary };
         DestinationStatus {
             connected_seconds: seconds(status.connected()),
@@ -172,12 +180,16 @@ impl DestinationStatus {
             retry_in_seconds: status.retry_at.map(|at| now.until(at)),
             attempts: status.attempts,
             reconnects: status.reconnects,
+            reconnects_by_reason: status.reconnects_by_reason,
             bytes_sent: status.bytes,
             messages_sent: status.messages,
-            dropped_frames: dropped.into_iter().collect(),
+            dropped_frames: status.dropped_by_reason,
             bitrate: status.bitrate,
-            lag_seconds: seconds(status.lag),
-            unsent_bytes: status.unsent,
+            lag_seconds: seconds(status.delivered.lag),
+            acknowledged_lag_seconds: status.delivered.acknowledged_lag.map(seconds),
+            unsent_bytes: status.delivered.unsent,
+            kernel_unsent_bytes: status.delivered.kernel_unsent,
+            round_trip_seconds: status.delivered.round_trip.map(seconds),
             unannounced: status.unannounced,
             advice: status.advice.into_iter().map(Advice::of).collect(),
         }

@@ -217,9 +217,9 @@ impl Metrics {
             level("destination_last_error", "1; the class of the last error, which stays after a recovery"),
             error,
         );
-        let by = |what: fn(&DestinationStatus) -> &BTreeMap<String, u64>| {
+        let by = |what: fn(&DestinationStatus) -> &BTreeMap<&'static str, u64>| {
             let each = move |(labels, row): &(Labels, DestinationStatus)| {
-                let of = |(reason, count): (&String, &u64)| (with(labels, "reason", reason), *count as f64);
+                let of = |(reason, count): (&&'static str, &u64)| (with(labels, "reason", reason), *count as f64);
                 what(row).iter().map(of).collect::<Vec<_>>()
             };
             rows.iter().flat_map(each).collect::<Vec<_>>()

@@ -116,7 +116,7 @@ impl Pace<'_> {
     /// Until `time` milliseconds of the stream have passed, and longer where the server falls behind.
     async fn wait(&mut self, time: u64) {
         sleep_until(self.start + Duration::from_millis(time).div_f64(self.speed)).await;
-        while self.board.statuses().iter().any(|s| s.lag > LAG) {
+        while self.board.statuses().iter().any(|s| s.delivered.lag > LAG) {
             let before = Instant::now();
             sleep(Duration::from_millis(100)).await;
             self.start += before.elapsed();

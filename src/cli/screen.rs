@@ -110,7 +110,7 @@ fn table(statuses: &[Status], width: usize) -> String {
         seconds: s.since.elapsed().as_secs(),
         bytes: s.bytes,
         bitrate: s.bitrate,
-        lag_milliseconds: s.lag.as_millis() as u64,
+        lag_milliseconds: s.delivered.lag.as_millis() as u64,
         dropped: s.dropped,
         reconnects: s.reconnects,
         stream: s.stream.as_ref().map(ToString::to_string).unwrap_or_default(),

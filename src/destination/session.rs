@@ -8,8 +8,10 @@ use tracing::field::display;
 use tracing::{info, warn};
 
 use super::fitness::Fitness;
+use super::status::Delivered;
+use super::trail::Trail;
 use super::{Destination, Error, Outbound, State, Status};
-use crate::feed::{Feed, Metadata};
+use crate::feed::{Feed, Metadata, Stats};
 use crate::limits::{DISLIKE, DRAIN, RECONNECT_WAIT};
 use crate::net::connection::Received;
 use crate::net::watch::TICK;
@@ -21,7 +23,7 @@ use crate::rtmp::url::Url;
 /// How often it is looked whether the key frame has come at which to leave.
 pub(super) const LOOK: Duration = Duration::from_millis(50);
 
-/// No bytes have left for this long: no longer `live`.
+/// The server has taken no bytes for this long: no longer `live`.
 const QUIET: Duration = Duration::from_secs(2);
 
 impl<N: Network> Destination<N> {
@@ -87,7 +89,7 @@ impl<N: Network> Destination<N> {
         let mut fitness = Fitness::new(self.settings);
         let mut declined = false;
         let mut tick = interval(TICK);
-        let mut last = (connection.sent(), Instant::now());
+        let mut trail = Trail::default();
         let (log, stop) = (self.log.clone(), self.stop.clone());
         let over = async {
             log.ended().await;
@@ -127,28 +129,44 @@ impl<N: Network> Destination<N> {
                     if watch.has_stalled(connection, progress) && !mutant!(NeverStalled) {
                         return Err(Error::Stalled(progress));
                     }
-                    let now = Instant::now();
-                    if connection.sent() != last.0 {
-                        last = (connection.sent(), now);
-                    }
                     let verdict = fitness.look(&self.log)?;
                     self.show(verdict.advice);
-                    let trouble = match now - last.1 >= QUIET {
+                    let trouble = match watch.idle() >= QUIET {
                         true if mutant!(AlwaysLive) => None,
-                        true if connection.is_blocked() => Some("the server takes nothing".to_owned()),
+                        true if watch.is_waiting() => Some("the server takes nothing".to_owned()),
                         true => Some("nothing comes from the encoder".to_owned()),
                         false => verdict.trouble.map(|error| error.to_string()),
                     };
                     let stats = connection.source(Feed::stats).unwrap_or_default();
+                    let delivered = self.delivered(connection, &stats, &mut trail);
                     self.advise(connection);
                     self.row.update(|s| {
-                        s.count(last.0, stats);
-                        s.unsent = connection.unsent();
+                        s.count(connection.sent(), stats);
+                        s.delivered = delivered;
                         let state = if trouble.is_some() { State::Degraded } else { State::Live };
                         s.enter(state, trouble);
                     });
                 }
             }
+        }
+    }
+
+    /// How far what was put into the session has come.
+    fn delivered(&self, connection: &Outbound<N>, stats: &Stats, trail: &mut Trail) -> Delivered {
+        let (sent, unsent, kernel) = (connection.sent(), connection.unsent(), connection.delivery());
+        if let Some(reached) = stats.reached {
+            trail.mark(sent + unsent as u64, reached);
+        }
+        trail.acknowledge(connection.session.acknowledged(), sent);
+        let taken = sent.saturating_sub(kernel.map_or(0, |kernel| kernel.queued as u64));
+        trail.pass(taken);
+        let newest = self.log.newest_time().map_or(Duration::ZERO, Duration::from_millis);
+        Delivered {
+            lag: trail.time_at(taken).map_or(Duration::ZERO, |time| newest.saturating_sub(time)),
+            acknowledged_lag: trail.acknowledged().map(|time| newest.saturating_sub(time)),
+            unsent,
+            kernel_unsent: kernel.map(|kernel| kernel.queued),
+            round_trip: kernel.map(|kernel| kernel.round_trip),
         }
     }
 

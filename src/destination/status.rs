@@ -1,5 +1,6 @@
 //! What is known of a destination, for whoever shows it.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
@@ -63,25 +64,55 @@ pub struct Status {
     pub attempts: u64,
     /// Sessions after the first.
     pub reconnects: u64,
+    /// The same by what ended the session before: a class of errors, or `requested`, the server asked for it,
+    /// `primary_is_back`, or `new_stream`.
+    pub reconnects_by_reason: BTreeMap<&'static str, u64>,
     /// Bytes sent, over all sessions.
     pub bytes: u64,
     /// Messages sent, over all sessions.
     pub messages: u64,
     /// Frames left out because the server was too slow.
     pub dropped: u64,
-    /// Media time not sent yet.
-    pub lag: Duration,
-    /// Bytes on their way to the server that it has not taken yet. The rest waits in the stream's log, for everybody.
-    pub unsent: usize,
+    /// Frames left out, by reason: `lag`, it was too slow and further behind than `max_lag`; `log`, it was too slow and the log
+    /// full before that; `away`, they came while there was no session, which `dropped` does not count.
+    pub dropped_by_reason: BTreeMap<&'static str, u64>,
+    /// How far what is sent has come, by the last look, a second ago at most.
+    pub delivered: Delivered,
     /// Bits a second, over the last second.
     pub bitrate: u64,
     /// Time spent connected, in sessions that have ended.
     connected_before: Duration,
     connected_since: Option<Instant>,
     sessions: u64,
+    /// What has ended the last session, once something has.
+    after: Option<&'static str>,
+    /// Where in the stream's log the last session was at the last count.
+    left_off: Option<u64>,
     /// What the present session has already added to the totals, and when.
     counted: (u64, Stats, Instant),
 }
+
+/// How far what is sent to a server has come. Of a destination without a session it is nothing.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Delivered {
+    /// Media time not delivered yet: in the log, here, or with the kernel, where that says what the server's host has taken.
+    pub lag: Duration,
+    /// Media time that the server has not acknowledged yet; none if it does not acknowledge. Most do once in a few megabytes.
+    pub acknowledged_lag: Option<Duration>,
+    /// Bytes on their way to the server that wait here. The rest waits in the stream's log, for everybody.
+    pub unsent: usize,
+    /// Bytes that wait in the kernel until the server's host has acknowledged them, where the kernel says.
+    pub kernel_unsent: Option<usize>,
+    /// How long an acknowledgement of TCP takes, smoothed, where the kernel says.
+    pub round_trip: Option<Duration>,
+}
+
+/// The server has asked for a new session.
+pub(super) const REQUESTED: &str = "requested";
+/// The primary server has been reachable for long enough.
+pub(super) const PRIMARY_IS_BACK: &str = "primary_is_back";
+/// The session before was that of another stream, or another show of this one, or has been changed.
+const NEW_STREAM: &str = "new_stream";
 
 impl Status {
     pub(super) fn new(name: &str) -> Self {
@@ -100,15 +131,18 @@ impl Status {
             retry_at: None,
             attempts: 0,
             reconnects: 0,
+            reconnects_by_reason: BTreeMap::new(),
             bytes: 0,
             messages: 0,
             dropped: 0,
-            lag: Duration::ZERO,
-            unsent: 0,
+            dropped_by_reason: BTreeMap::new(),
+            delivered: Delivered::default(),
             bitrate: 0,
             connected_before: Duration::ZERO,
             connected_since: None,
             sessions: 0,
+            after: None,
+            left_off: None,
             counted: (0, Stats::default(), now),
         }
     }
@@ -141,8 +175,19 @@ impl Status {
         self.retry_at = None;
     }
 
+    /// A stream is to be sent, or is to be sent otherwise.
+    pub(super) fn stream_began(&mut self) {
+        (self.after, self.left_off) = (Some(NEW_STREAM), None);
+    }
+
+    /// The session has ended, or has not come about; of several reasons the first counts.
+    pub(super) fn session_lost(&mut self, why: &'static str) {
+        self.after.get_or_insert(why);
+    }
+
     /// The attempt or the session has failed; the next attempt is due after `wait`, or when the stream has changed.
     pub(super) fn failed(&mut self, class: Class, reason: String, wait: Option<Duration>) {
+        self.session_lost(class.code());
         self.class = Some(class);
         self.last_error = Some(reason.clone());
         self.enter(class.state(), Some(reason));
@@ -153,7 +198,11 @@ impl Status {
     pub(super) fn session_began(&mut self) {
         let now = Instant::now();
         self.enter(State::Live, None);
-        self.reconnects += u64::from(self.sessions > 0);
+        let after = self.after.take().unwrap_or(NEW_STREAM);
+        if self.sessions > 0 {
+            self.reconnects += 1;
+            *self.reconnects_by_reason.entry(after).or_default() += 1;
+        }
         self.sessions += 1;
         self.connected_since = Some(now);
         self.counted = (0, Stats::default(), now);
@@ -164,8 +213,7 @@ impl Status {
         self.connected_before = self.connected();
         self.connected_since = None;
         self.bitrate = 0;
-        self.unsent = 0;
-        self.lag = Duration::ZERO;
+        self.delivered = Delivered::default();
     }
 
     /// Adds what the session has done since it was last counted.
@@ -177,9 +225,20 @@ impl Status {
         }
         self.bytes += sent - bytes;
         self.messages += (stats.messages - counted.messages) * if mutant!(CountsTwice) { 2 } else { 1 };
-        self.dropped += if mutant!(ForgetsDrops) { 0 } else { stats.skipped - counted.skipped };
-        self.lag = stats.lag;
+        self.dropped += if mutant!(ForgetsDrops) { 0 } else { stats.skipped.all() - counted.skipped.all() };
+        self.leave_out("lag", stats.skipped.lag - counted.skipped.lag);
+        self.leave_out("log", stats.skipped.log - counted.skipped.log);
+        if let Some((begun, next)) = stats.span {
+            let left_off = self.left_off.replace(next).filter(|_| counted.span.is_none());
+            self.leave_out("away", left_off.map_or(0, |left_off| begun.saturating_sub(left_off)));
+        }
         self.counted = (sent, stats, Instant::now());
+    }
+
+    fn leave_out(&mut self, why: &'static str, frames: u64) {
+        if frames > 0 {
+            *self.dropped_by_reason.entry(why).or_default() += frames;
+        }
     }
 }
 

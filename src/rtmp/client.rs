@@ -15,7 +15,7 @@ use super::command::{Command, Status, code};
 use super::control::{self, UserControl, WINDOW};
 use super::handshake::{Handshake, Random};
 use super::server::Role;
-use super::session::{Input, Output, Phase, Session, Wire};
+use super::session::{Acknowledged, Input, Output, Phase, Session, Wire};
 use super::url::{self, Url};
 use super::{Error, Message, Secret};
 use crate::flv::Need;
@@ -116,6 +116,11 @@ impl ClientSession {
     pub fn unannounced(&self, needs: &[Need]) -> Vec<String> {
         let takes = |need| self.server.as_ref().is_some_and(|server| server.takes(need));
         needs.iter().filter(|need| !takes(**need)).map(Need::to_string).collect()
+    }
+
+    /// What the server has acknowledged.
+    pub fn acknowledged(&self) -> Acknowledged {
+        self.wire.heard
     }
 
     /// Ends the stream, in so many words, so that the server can tell it from a loss.

@@ -72,6 +72,15 @@ pub trait Session: Send + 'static {
     fn phase(&self) -> Phase;
 }
 
+/// What a peer has acknowledged (RTMP 1.0 §5.4.3). Peers count differently, and some wrongly.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Acknowledged {
+    /// How often.
+    pub times: u64,
+    /// The last time: bytes since the beginning, modulo 2^32.
+    pub number: u32,
+}
+
 /// What a peer has sent.
 #[derive(Debug)]
 pub(super) enum Input {
@@ -92,7 +101,10 @@ pub(super) struct Wire<E> {
     /// What is left of the last one.
     aggregate: Option<Aggregate>,
     received: u64,
+    /// Of that, what we have acknowledged.
     acknowledged: u64,
+    /// What the peer has.
+    pub(super) heard: Acknowledged,
     window: u32,
 }
 
@@ -107,6 +119,7 @@ impl<E> Wire<E> {
             aggregate: None,
             received: 0,
             acknowledged: 0,
+            heard: Acknowledged::default(),
             window: WINDOW,
         }
     }
@@ -192,8 +205,13 @@ impl<E> Wire<E> {
                     self.transmit(UserControl::PingResponse(time).message());
                 }
             }
-            // The chunk reader has obeyed Set Chunk Size and Abort. Acknowledgements are counted differently by every
-            // server, so nothing is made to wait for them.
+            // Acknowledgements are counted differently by every server, so nothing is made to wait for them.
+            type_id::ACKNOWLEDGEMENT => {
+                if let Some(number) = number {
+                    self.heard = Acknowledged { times: self.heard.times + 1, number };
+                }
+            }
+            // The chunk reader has obeyed Set Chunk Size and Abort.
             _ => {}
         }
     }

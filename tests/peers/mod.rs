@@ -24,10 +24,11 @@ use rtmp_relay::rtmp::capabilities::Announce;
 use rtmp_relay::rtmp::chunk::DEFAULT_SIZE;
 use rtmp_relay::rtmp::chunk::writer::{self, Header, Lane};
 use rtmp_relay::rtmp::client::{ClientSession, Event, Target};
-use rtmp_relay::rtmp::server::Role;
+use rtmp_relay::rtmp::server::{self, Role};
+use rtmp_relay::rtmp::session::{Phase, Session};
 use rtmp_relay::rtmp::url::Url;
-use rtmp_relay::rtmp::{Message, handshake};
-use tokio::net::TcpStream;
+use rtmp_relay::rtmp::{Message, ServerSession, handshake};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -129,6 +130,23 @@ pub async fn answer<M: Source>(connection: &mut Asking<M>) -> Result<u32, String
         }
     };
     timeout(PATIENCE, answer).await.unwrap()
+}
+
+/// The next one who comes to publish, let in. From here on nothing is read unless somebody does it.
+pub async fn accepted(listener: &TcpListener) -> Connection<TcpStream, ServerSession, NoSource> {
+    let (stream, _) = listener.accept().await.unwrap();
+    let mut inbound = Connection::new(stream, ServerSession::new([7; 1528]));
+    while inbound.session.phase() != Phase::Media {
+        match inbound.event().unwrap() {
+            Some(server::Event::Request(request)) => _ = inbound.session.accept(request),
+            Some(_) => {}
+            None => _ = inbound.receive().await.unwrap(),
+        }
+    }
+    while inbound.event().unwrap().is_some() {}
+    // What it has to say leaves.
+    let _ = timeout(Duration::from_micros(1), inbound.receive()).await;
+    inbound
 }
 
 /// Publishes what it is given.

@@ -164,21 +164,24 @@ impl Watched {
                 format!("{host} is live, and nothing has left for {quiet:?}")
             });
         }
-        if let Some(line) = line.filter(|_| status.unsent != self.unsent.0) {
-            let (before, then) = std::mem::replace(&mut self.unsent, (status.unsent, now));
+        let unsent = status.delivered.unsent;
+        if let Some(line) = line.filter(|_| unsent != self.unsent.0) {
+            let (before, then) = std::mem::replace(&mut self.unsent, (unsent, now));
             // Replies are few bytes.
-            let grew = status.unsent > before + 4_000 && line.last_written + TICKS < then && line.opened + TICKS < then;
+            let grew = unsent > before + 4_000 && line.last_written + TICKS < then && line.opened + TICKS < then;
             found.demand(Law::Memory, !grew, || {
                 format!(
-                    "{host} takes nothing since {:?}, and {before} bytes for it are {} now",
-                    line.last_written, status.unsent
+                    "{host} takes nothing since {:?}, and {before} bytes for it are {unsent} now",
+                    line.last_written
                 )
             });
         }
-        found.demand(Law::Memory, status.unsent <= FILL_BYTES + 4_000, || {
-            format!("{host}: {} bytes wait for the server", status.unsent)
+        found.demand(Law::Memory, unsent <= FILL_BYTES + 4_000, || {
+            format!("{host}: {unsent} bytes wait for the server")
         });
-        found.demand(Law::Memory, status.lag <= LOG_TIME + secs(2), || format!("{host}: is {:?} behind", status.lag));
+        // What waits there may be as old as the server is slow; the log is not.
+        let lag = if unsent == 0 { status.delivered.lag } else { Duration::ZERO };
+        found.demand(Law::Memory, lag <= LOG_TIME + secs(2), || format!("{host}: is {lag:?} behind"));
     }
 
     /// Bytes of the connections of this row that have been closed.

@@ -66,7 +66,10 @@ impl Remains {
     pub(crate) fn left(&self, readings: &Readings, directory: &Directory, statuses: &[Status]) -> Option<String> {
         let logs = self.0.iter().filter(|log| log.strong_count() > 0).count();
         let live = directory.live().len();
-        let rows = statuses.iter().filter(|s| s.state != State::Waiting || s.stream.is_some() || s.unsent > 0).count();
+        let rows = statuses
+            .iter()
+            .filter(|s| s.state != State::Waiting || s.stream.is_some() || s.delivered.unsent > 0)
+            .count();
         let (tasks, connections) = (readings.tasks, readings.open.len());
         (tasks + connections + logs + live + rows > 0).then(|| {
             format!("{tasks} tasks, {connections} connections, {logs} logs, {live} streams, {rows} destinations that do not wait")
