@@ -26,6 +26,7 @@
 //! | [`inbound`], [`ingest`], [`player`] | connections made to us |
 //! | [`destination`] | connections we make, again and again |
 //! | [`recorder`] | FLV files |
+//! | [`journal`] | what has happened, for whoever reads it |
 //! | [`relay`] | all of them together |
 //! | [`api`] | the same over HTTP, while it runs |
 //! | [`preflight`] | the way to a destination, tried before the show |
@@ -83,6 +84,7 @@ pub mod gate;
 pub mod guard;
 pub mod inbound;
 pub mod ingest;
+pub mod journal;
 pub mod limits;
 pub mod net;
 pub mod origin;

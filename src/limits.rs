@@ -43,6 +43,12 @@ pub const PREAMBLE_BYTES: usize = 1 << 20;
 pub const PREAMBLE_ITEMS: usize = 128;
 /// Codecs and features of E-RTMP that are remembered of one publisher.
 pub const NEEDS: usize = 16;
+/// Entries that the journal keeps: a reader that falls further behind is told how many it has missed.
+pub const JOURNAL_ENTRIES: usize = 1000;
+/// Letters of an entry's text.
+pub const JOURNAL_TEXT: usize = 500;
+/// Entries of one code in one second about those who come and go; the others are counted.
+pub const JOURNAL_VISITS: u32 = 50;
 /// Marks along which the bytes of a session are read as times: a finer trail is thinned out.
 pub const TRAIL: usize = 64;
 /// Addresses of one host that an attempt tries.

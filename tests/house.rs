@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Each room and the rooms it may use. `limits` is open to all.
-const MAY_USE: [(&str, &[&str]); 24] = [
+const MAY_USE: [(&str, &[&str]); 25] = [
     ("rtmp", &["flv"]),
     ("flv", &["rtmp"]),
     ("stream", &["flv"]),
@@ -17,6 +17,7 @@ const MAY_USE: [(&str, &[&str]); 24] = [
     ("causes", &[]),
     ("origin", &[]),
     ("mutants", &[]),
+    ("journal", &["stream"]),
     ("platforms", &["flv"]),
     ("guard", &["stream", "flv", "platforms"]),
     ("feed", &["stream", "rtmp", "flv", "net"]),
