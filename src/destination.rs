@@ -34,6 +34,7 @@ mod session;
 pub mod settings;
 pub mod status;
 pub mod target;
+mod told;
 mod trail;
 
 pub use approach::Approach;

@@ -9,6 +9,7 @@ use tracing::debug;
 
 use crate::feed::Feed;
 use crate::gate::{Ask, Denied, Gate};
+use crate::journal::Journal;
 use crate::limits::{HANDSHAKE, REQUEST};
 use crate::net::connection::Error;
 use crate::net::{Connection, Network, Stream};
@@ -32,6 +33,8 @@ pub struct House {
     pub directory: Arc<Directory>,
     /// Who is connected.
     pub visitors: Arc<Visitors>,
+    /// Where it is told who has come and gone.
+    pub journal: Journal,
     /// Who this relay is to others, so that it knows its own streams when they come round.
     pub identity: u64,
     /// The relay is ending.

@@ -3,9 +3,11 @@
 use tokio::time::timeout;
 use tracing::{info, warn};
 
+use crate::causes;
 use crate::flv::{self, Kind, Role, Tag};
 use crate::inbound::visitors::{Pass, Seat};
 use crate::inbound::{Admitted, House, Inbound, turn_away};
+use crate::journal::{Code, Event as Happened};
 use crate::limits::{COMMAND_BYTES, HEADER_WAIT, KEY_FRAME_WAIT, PUBLISHER_SILENCE};
 use crate::net::Stream;
 use crate::net::connection::Error;
@@ -17,6 +19,9 @@ use crate::rtmp::server::Event;
 use crate::rtmp::session::Phase;
 use crate::rtmp::timestamp::Timeline;
 use crate::stream::{Frame, Hops, Publication};
+
+/// What one who is kicked is told, and the journal.
+const KICKED: &str = "This session has been ended by the operator";
 
 /// Serves a publisher to its end, if its stream is free. One that is kicked is lost to its stream: another may follow.
 pub async fn serve<S: Stream>(admitted: Admitted<S>, house: &House, pass: &Pass) -> Result<(), Error> {
@@ -39,7 +44,10 @@ pub async fn serve<S: Stream>(admitted: Admitted<S>, house: &House, pass: &Pass)
     let seat = pass.sit(request.role, publication.name(), &request.agent);
     connection.session.accept(request);
     let stream = publication.name().clone();
-    info!(%stream, %peer, resumed = publication.resumed_at().is_some(), "publishing started");
+    let resumed = publication.resumed_at().is_some();
+    info!(%stream, %peer, resumed, "publishing started");
+    let tell = |code| Happened::new(code).stream(&stream).peer(peer.ip());
+    house.journal.append(tell(if resumed { Code::PublishResumed } else { Code::PublishStarted }));
     let mut ingest = Ingest::new(publication);
     let replaced = ingest.publication.replaced();
     let ended = tokio::select! {
@@ -48,11 +56,13 @@ pub async fn serve<S: Stream>(admitted: Admitted<S>, house: &House, pass: &Pass)
             connection.session.ask_to_reconnect();
             ingest.publication.end();
             info!(%stream, "publishing stopped");
+            house.journal.append(tell(Code::PublishEnded));
             connection.close().await;
             return Ok(());
         }
         () = replaced => {
             info!(%stream, %peer, "publisher replaced by another one");
+            house.journal.append(tell(Code::PublishReplaced));
             // It may be there and well: OBS takes this as final, so that two of them do not take turns for ever.
             connection.session.revoke(&Status::error(code::PUBLISH_BAD_NAME, "Another publisher has taken this stream"));
             connection.close_or_abort().await;
@@ -60,9 +70,10 @@ pub async fn serve<S: Stream>(admitted: Admitted<S>, house: &House, pass: &Pass)
         }
         () = seat.kicked() => {
             info!(%stream, %peer, "publisher kicked");
+            house.journal.append(tell(Code::PublishLost).because(KICKED));
             drop(ingest);
             // OBS takes this as final, and does not come back by itself.
-            connection.session.revoke(&Status::error(code::PUBLISH_BAD_NAME, "This session has been ended by the operator"));
+            connection.session.revoke(&Status::error(code::PUBLISH_BAD_NAME, KICKED));
             connection.close_or_abort().await;
             return Ok(());
         }
@@ -72,11 +83,13 @@ pub async fn serve<S: Stream>(admitted: Admitted<S>, house: &House, pass: &Pass)
         Ok(()) => {
             ingest.publication.end();
             info!(%stream, "publishing stopped");
+            house.journal.append(tell(Code::PublishEnded));
             connection.close_second().await;
             Ok(())
         }
         Err(error) => {
             warn!(%stream, "publisher lost");
+            house.journal.append(tell(Code::PublishLost).because(causes::in_one_line(&error)));
             Err(error)
         }
     }

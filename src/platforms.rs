@@ -285,9 +285,10 @@ impl fmt::Display for Interval {
 }
 
 /// The stable name: `gop_too_long`.
-impl fmt::Display for Matter {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
+impl Matter {
+    /// The stable name.
+    pub const fn name(self) -> &'static str {
+        match self {
             Matter::CodecNotTaken => "codec_not_taken",
             Matter::LevelTooHigh => "level_too_high",
             Matter::NoVideo => "no_video",
@@ -298,7 +299,13 @@ impl fmt::Display for Matter {
             Matter::BitrateTooHigh => "bitrate_too_high",
             Matter::AudioBitrateTooHigh => "audio_bitrate_too_high",
             Matter::GopTooLong => "gop_too_long",
-        })
+        }
+    }
+}
+
+impl fmt::Display for Matter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
     }
 }
 

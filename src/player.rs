@@ -5,9 +5,11 @@ use std::time::Duration;
 use tokio::time::{interval, sleep};
 use tracing::{debug, info};
 
+use crate::causes;
 use crate::feed::{Feed, Metadata};
 use crate::inbound::visitors::{Pass, Seat};
 use crate::inbound::{Admitted, House, Inbound};
+use crate::journal::{Code, Event as Happened};
 use crate::limits::{DRAIN, STALL};
 use crate::net::connection::{Error, Received};
 use crate::net::watch::TICK;
@@ -28,6 +30,8 @@ pub async fn serve<S: Stream>(admitted: Admitted<S>, house: &House, pass: &Pass)
     let log = house.directory.log_of(&stream);
     connection.feed(Feed::new(log.clone(), JOIN, message_stream, DEFAULT_SIZE, Metadata::Plain));
     info!(%stream, %peer, "playing started");
+    let tell = |code| Happened::new(code).stream(&stream).peer(peer.ip());
+    house.journal.append(tell(Code::PlayerStarted));
     let drained = async {
         log.ended().await;
         sleep(DRAIN).await;
@@ -48,6 +52,8 @@ pub async fn serve<S: Stream>(admitted: Admitted<S>, house: &House, pass: &Pass)
     connection.session.end_of_stream();
     connection.close().await;
     debug!(%stream, %peer, "playing stopped");
+    let why = played.as_ref().err().map(|error| causes::in_one_line(error));
+    house.journal.append(Happened { text: why, ..tell(Code::PlayerEnded) });
     played
 }
 

@@ -35,7 +35,7 @@ pub use repair::{Repaired, repair, repair_folder};
 pub use segments::Limits;
 
 use naming::Naming;
-use segments::Segments;
+use segments::{News, Segments};
 
 /// A recording begins with the stream and is moved on only when the log has lost what it was at.
 pub const FROM_THE_BEGINNING: Join = Join { newest_if_within: Duration::MAX, lag_max: Duration::MAX };
@@ -111,6 +111,7 @@ impl<N: Network> Recorder<N> {
     pub async fn run(mut self) {
         while let Err(error) = self.record().await {
             error!(folder = %self.folder.display(), "recording stopped, tried again in {RECORDING_RETRY:?}: {error}");
+            self.row.tell_failure(&error.to_string());
             self.row.update(|status| {
                 status.enter(board::State::Failed);
                 status.file = None;
@@ -192,7 +193,7 @@ impl<N: Network> Recorder<N> {
             (segments, done)
         });
         let slow = timeout(RECORDING_STALL, &mut working).await;
-        let (segments, done) = match slow {
+        let (mut segments, done) = match slow {
             Ok(done) => done,
             Err(_) => {
                 warn!(folder = %self.folder.display(), "the disk is slow: it has been at one write for {RECORDING_STALL:?}");
@@ -206,6 +207,9 @@ impl<N: Network> Recorder<N> {
             status.file = segments.part().map(Into::into);
             (status.files, status.bytes) = (segments.files, segments.bytes);
         });
+        // A file that was refused as it was begun is no news: the refusal is.
+        let is_told = |news: &News| done.is_ok() || matches!(news, News::Complete(_));
+        segments.news.drain(..).filter(is_told).for_each(|news| self.row.tell(&news));
         self.segments = Some(segments);
         done
     }
@@ -229,6 +233,7 @@ mod tests {
     use super::*;
     use crate::flv::Kind;
     use crate::flv::file::Reader;
+    use crate::journal::{self, Journal};
     use crate::net::tcp::Tcp;
     use crate::stream::{Preamble, log};
 
@@ -272,13 +277,15 @@ mod tests {
         folder: TempDir,
         log: Arc<Log>,
         board: Board,
+        told: journal::Cursor,
         frames: u64,
         running: JoinHandle<()>,
     }
 
     impl Case {
         fn start(create: Create) -> Case {
-            let (folder, board) = (tempfile::tempdir().unwrap(), Board::default());
+            let journal = Journal::default();
+            let (folder, board, told) = (tempfile::tempdir().unwrap(), Board::new(journal.clone()), journal.after(0));
             let log = Arc::new(Log::new(log::Limits::default()));
             let name = Name::new("live/show").unwrap();
             let rule = Rule::every(folder.path().join("below"));
@@ -286,7 +293,7 @@ mod tests {
             let stop = CancellationToken::new();
             let mut recorder = Recorder::new(Tcp, rule, &name, log.clone(), FROM_THE_BEGINNING, stop, row);
             recorder.segments.as_mut().unwrap().create = create;
-            Case { folder, log, board, frames: 0, running: tokio::spawn(recorder.run()) }
+            Case { folder, log, board, told, frames: 0, running: tokio::spawn(recorder.run()) }
         }
 
         /// A second of pictures, a key frame first. Nobody waits for anything here.
@@ -311,6 +318,20 @@ mod tests {
 
         fn status(&self) -> Status {
             self.board.statuses().remove(0)
+        }
+
+        /// What the journal has been told since it was last asked, as `code extension text`.
+        fn told(&mut self) -> Vec<String> {
+            let read = std::iter::from_fn(|| self.told.read());
+            let told = read.map(|news| {
+                let journal::News::Entry(entry) = news else { panic!("none is missed") };
+                let event = &entry.event;
+                assert_eq!((event.recording.as_deref(), event.stream.is_some()), (Some("recordings"), true));
+                let file =
+                    event.file.iter().flat_map(|file| file.extension()).map(|e| e.to_string_lossy().into_owned());
+                [event.code.to_string()].into_iter().chain(file).chain(event.text.clone()).collect::<Vec<_>>().join(" ")
+            });
+            told.collect()
         }
 
         /// The files, in order, and how many frames each has.
@@ -357,16 +378,19 @@ mod tests {
         assert_eq!((status.state, status.last_error.as_deref()), (State::Failed, Some("no storage space")));
         assert!(status.retry_at.is_some() && status.file.is_none());
         assert_eq!(case.files(), [("flv".to_owned(), 97)], "what is whole is kept, and complete");
+        assert_eq!(case.told(), ["recording.started part", "recording.failed no storage space"]);
         // As long as there is no room, nothing is left behind by trying.
         time::sleep(Duration::from_secs(30)).await;
         case.second();
         assert_eq!(case.files().len(), 1);
+        assert!(case.told().is_empty(), "it is the same disk, and says the same");
         ROOM.store(1_000_000, SeqCst);
         time::sleep(RECORDING_RETRY).await;
         assert_eq!((case.status().state, case.status().last_error.is_some()), (State::Recording, true));
         case.log.end();
         (&mut case.running).await.unwrap();
         assert_eq!(case.files(), [("flv".to_owned(), 97), ("flv".to_owned(), 25)], "from the newest key frame on");
+        assert_eq!(case.told(), ["recording.started part", "recording.ended flv"]);
         assert!(case.board.statuses().is_empty());
     }
 

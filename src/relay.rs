@@ -29,6 +29,7 @@ use crate::config::{Circle, Config, Route};
 use crate::destination::{self, Board, Destination, Place, Row, Server};
 use crate::gate::Gate;
 use crate::inbound::{self, House, Visitors};
+use crate::journal::{Code, Event, Journal};
 use crate::limits::ACCEPT_REST;
 use crate::net::tls::{Entrance, Trust, Wire};
 use crate::net::{Listener, Network, connection, tls};
@@ -289,18 +290,22 @@ impl<N: Network> Relay<N> {
             secure = Some(Secure { listener, address, entrance });
         }
         warn_of_oddities(&config);
-        let board = Board::default();
+        let time = net.clone();
+        let journal = Journal::new(move || time.time_of_day());
+        journal.append(Event::new(Code::RelayStarted));
+        let (board, recordings) = (Board::new(journal.clone()), recorder::Board::new(journal.clone()));
         board.list(config.destinations.iter().map(|route| (&*route.name, route.enabled)));
         let house = House {
             directory: Directory::new(config.log),
             visitors: Visitors::new(config.visitors),
+            journal,
             identity: random.u64(..),
             stop: CancellationToken::new(),
         };
         let config = Arc::new(config);
         let present = Arc::new(ArcSwap::new(config.clone()));
         let (control, orders) = mpsc::channel(ORDERS);
-        let (assignments, recorded, recordings, places) = Default::default();
+        let (assignments, recorded, places) = Default::default();
         let (tasks, control) = (JoinSet::new(), Control(control));
         Ok(Relay {
             net,
@@ -363,6 +368,11 @@ impl<N: Network> Relay<N> {
         &self.present
     }
 
+    /// What has happened to it.
+    pub fn journal(&self) -> &Journal {
+        &self.house.journal
+    }
+
     /// A way to tell it another configuration while it runs.
     pub fn control(&self) -> Control {
         self.control.clone()
@@ -373,6 +383,7 @@ impl<N: Network> Relay<N> {
         let directory = self.house.directory.clone();
         let mut expiry: Option<Instant> = None;
         let mut rest: Option<Instant> = None;
+        let journal = self.house.journal.clone();
         self.repair(&[]);
         loop {
             tokio::select! {
@@ -388,9 +399,15 @@ impl<N: Network> Relay<N> {
                     rest = self.accepted(accepted, Some(entrance));
                 }
             }
-            expiry = directory.expire(self.config.grace);
+            let (over, next) = directory.expire(self.config.grace);
+            for stream in over {
+                let away = format!("the encoder has not come back within {:?}", self.config.grace);
+                journal.append(Event::new(Code::PublishEnded).stream(&stream).because(away));
+            }
+            expiry = next;
         }
         info!("stopping");
+        journal.append(Event::new(Code::RelayStopping));
         drop((self.listener, self.secure));
         // The streams end, and with them, cleanly, their destinations, players and recordings.
         self.house.stop.cancel();
@@ -591,6 +608,7 @@ impl<N: Network> Ordered for Relay<N> {
         let before = std::mem::replace(&mut self.config, config);
         self.repair(&before.recordings);
         self.reconcile(recorder::FROM_THE_NEXT_KEY_FRAME);
+        self.house.journal.append(Event::new(Code::ConfigChanged).because(changes.to_string()));
         Ok(changes)
     }
 

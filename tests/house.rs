@@ -22,11 +22,11 @@ const MAY_USE: [(&str, &[&str]); 25] = [
     ("guard", &["stream", "flv", "platforms"]),
     ("feed", &["stream", "rtmp", "flv", "net"]),
     ("gate", &["stream", "rtmp", "net", "causes"]),
-    ("inbound", &["stream", "rtmp", "net", "feed", "causes", "gate"]),
-    ("ingest", &["stream", "rtmp", "flv", "net", "inbound"]),
-    ("player", &["stream", "rtmp", "net", "inbound", "feed"]),
-    ("destination", &["stream", "rtmp", "net", "feed", "backoff", "causes", "guard", "platforms"]),
-    ("recorder", &["stream", "rtmp", "flv", "net", "origin"]),
+    ("inbound", &["stream", "rtmp", "net", "feed", "causes", "gate", "journal"]),
+    ("ingest", &["stream", "rtmp", "flv", "net", "inbound", "causes", "journal"]),
+    ("player", &["stream", "rtmp", "net", "inbound", "feed", "causes", "journal"]),
+    ("destination", &["stream", "rtmp", "net", "feed", "backoff", "causes", "journal", "guard", "platforms"]),
+    ("recorder", &["stream", "rtmp", "flv", "net", "origin", "journal"]),
     (
         "config",
         &[
@@ -44,7 +44,22 @@ const MAY_USE: [(&str, &[&str]); 25] = [
         ],
     ),
     ("preflight", &["stream", "rtmp", "net", "config", "destination"]),
-    ("relay", &["stream", "rtmp", "net", "config", "inbound", "gate", "ingest", "player", "destination", "recorder"]),
+    (
+        "relay",
+        &[
+            "stream",
+            "rtmp",
+            "net",
+            "config",
+            "inbound",
+            "gate",
+            "ingest",
+            "player",
+            "destination",
+            "recorder",
+            "journal",
+        ],
+    ),
     (
         "api",
         &[

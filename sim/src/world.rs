@@ -13,6 +13,7 @@ use rtmp_relay::config::{self, Config};
 use rtmp_relay::destination::{Board, State, Status};
 use rtmp_relay::gate::{Access, Keys, Rules, Who};
 use rtmp_relay::inbound::{Ending, Visitors};
+use rtmp_relay::journal::{Entry, Journal, News};
 use rtmp_relay::relay::Relay;
 use rtmp_relay::stream::Takeover;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
@@ -77,6 +78,7 @@ pub struct World {
     random: fastrand::Rng,
     boards: BTreeMap<&'static str, Shared<Board>>,
     visitors: BTreeMap<&'static str, Shared<Option<Arc<Visitors>>>>,
+    journals: BTreeMap<&'static str, Shared<Journal>>,
     /// Each relay's word to stop.
     stops: BTreeMap<&'static str, Shared<CancellationToken>>,
     /// Where each relay hears of changes of its configuration.
@@ -119,6 +121,7 @@ impl World {
             random: fastrand::Rng::with_seed(seed),
             boards: BTreeMap::new(),
             visitors: BTreeMap::new(),
+            journals: BTreeMap::new(),
             stops: BTreeMap::new(),
             ears: BTreeMap::new(),
             states: BTreeMap::new(),
@@ -147,7 +150,9 @@ impl World {
         let (board, stop) = (Shared::<Board>::default(), Shared::<CancellationToken>::default());
         let visitors = Shared::<Option<Arc<Visitors>>>::default();
         self.boards.insert(name, board.clone());
+        let journal = Shared::<Journal>::default();
         self.visitors.insert(name, visitors.clone());
+        self.journals.insert(name, journal.clone());
         self.stops.insert(name, stop.clone());
         let ear = self.ears.entry(name).or_default().clone();
         let random = RefCell::new(self.random.fork());
@@ -155,6 +160,7 @@ impl World {
         self.host(name, move || {
             let (config, random) = (config.clone(), random.borrow_mut().fork());
             let (board, visitors, stop, network) = (board.clone(), visitors.clone(), stop.clone(), network.clone());
+            let journal = journal.clone();
             let (tell, mut told) = unbounded_channel();
             *ear.borrow_mut() = Some(tell);
             async move {
@@ -163,6 +169,7 @@ impl World {
                 let api = if wants_api { Api::bind(network, &relay).await? } else { None };
                 *board.borrow_mut() = relay.board().clone();
                 *visitors.borrow_mut() = Some(relay.visitors().clone());
+                *journal.borrow_mut() = relay.journal().clone();
                 let word = CancellationToken::new();
                 *stop.borrow_mut() = word.clone();
                 let control = relay.control();
@@ -423,6 +430,17 @@ impl World {
     /// How many have left a relay, by reason.
     pub fn endings(&self, relay: &str) -> BTreeMap<Ending, u64> {
         self.visitors[relay].borrow().as_ref().map(|visitors| visitors.endings()).unwrap_or_default()
+    }
+
+    /// What has happened to a relay, since it was started last and as far as its journal goes back.
+    pub fn journal(&self, relay: &str) -> Vec<Arc<Entry>> {
+        let mut cursor = self.journals[relay].borrow().after(0);
+        let read = std::iter::from_fn(|| cursor.read());
+        let entries = read.filter_map(|news| match news {
+            News::Entry(entry) => Some(entry),
+            News::Missed(_) => None,
+        });
+        entries.collect()
     }
 
     /// What a relay says of its destinations.

@@ -3,6 +3,7 @@
 use rtmp_relay::config::{self, Config};
 use rtmp_relay::destination::{State, Template};
 use rtmp_relay::flv::Kind;
+use rtmp_relay::journal::Code;
 use rtmp_relay::limits::{BACKUP_AFTER, PRIMARY_LOOK, PRIMARY_STEADY};
 use sim::event::crash;
 use sim::{Act, Answer, Tape, World, secs};
@@ -54,6 +55,14 @@ fn after_three_failures_in_a_row_the_backup_is_sent_to_and_when_the_primary_is_s
     let (Some(before), Some(after)) = (before.last(), after.first()) else { panic!("pictures at both") };
     assert!(after.1 <= before.1 + 1, "from {before:?} to {after:?}");
     assert_eq!(world.sessions("other").len(), 1, "the other one does not notice");
+    let status = world.status("relay", "primary");
+    assert_eq!(status.reconnects_by_reason.get("primary_is_back"), Some(&1));
+    assert_eq!(status.reconnects_by_reason.values().sum::<u64>(), status.reconnects);
+    let journal = world.journal("relay");
+    let live = journal.iter().filter(|entry| entry.event.code == Code::DestinationLive);
+    let live = live.filter(|entry| entry.event.destination.as_deref() == Some("primary"));
+    let told: Vec<_> = live.map(|entry| entry.event.text.as_deref()).collect();
+    assert!(told.ends_with(&[Some("at the backup server"), None]), "{told:?}");
 }
 
 #[test]

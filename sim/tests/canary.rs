@@ -6,7 +6,7 @@ use sim::{Act, Answer, World, ms, secs};
 const URL: &str = "rtmp://CANARY1:CANARY2@kick/CANARY3/CANARY4?CANARY5=CANARY6";
 
 #[test]
-fn no_log_and_no_status_has_a_secret_of_a_destination() {
+fn no_log_no_status_and_no_journal_has_a_secret_of_a_destination() {
     for answer in [
         Answer::Accept,
         Answer::Refuse("connect", "NetConnection.Connect.Rejected"),
@@ -34,5 +34,7 @@ fn no_log_and_no_status_has_a_secret_of_a_destination() {
         assert_eq!(said, None, "{answer:?}");
         let shown = format!("{:?}", world.statuses("relay"));
         assert!(!shown.contains("CANARY") && shown.contains("kick"), "{answer:?}: {shown}");
+        let told = format!("{:?}", world.journal("relay"));
+        assert!(!told.contains("CANARY") && told.contains("kick"), "{answer:?}: {told}");
     }
 }

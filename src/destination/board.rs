@@ -4,11 +4,16 @@ use std::mem::take;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use super::{State, Status};
+use crate::journal::Journal;
 use crate::stream::Name;
 
 /// The statuses of all destinations of a relay, in the order they were given. A clone shows the same board.
 #[derive(Debug, Clone, Default)]
-pub struct Board(Arc<Mutex<Vec<Entry>>>);
+pub struct Board {
+    entries: Arc<Mutex<Vec<Entry>>>,
+    /// What changes here is told there.
+    journal: Journal,
+}
 
 /// A destination, with a status for each of its streams, or one without a stream.
 #[derive(Debug)]
@@ -29,9 +34,14 @@ pub struct Row {
 }
 
 impl Board {
+    /// An empty board that tells `journal` what changes.
+    pub fn new(journal: Journal) -> Self {
+        Board { journal, ..Board::default() }
+    }
+
     /// Adds a destination that waits for a stream.
     pub fn add(&self, name: &str) {
-        self.entries().push(Entry::new(name, true));
+        self.entries().push(Entry::new(name, true, &self.journal));
     }
 
     /// Lists these destinations, switched on or not, and no others. What is known of those that stay is kept.
@@ -40,9 +50,9 @@ impl Board {
         let mut before = take(&mut *entries);
         for (name, enabled) in destinations {
             let known = before.iter().position(|entry| entry.name == name);
-            let mut entry = known.map_or_else(|| Entry::new(name, enabled), |at| before.remove(at));
+            let mut entry = known.map_or_else(|| Entry::new(name, enabled, &self.journal), |at| before.remove(at));
             (entry.listed, entry.enabled) = (true, enabled);
-            entry.rest();
+            entry.rest(&self.journal);
             entries.push(entry);
         }
         for mut entry in before {
@@ -57,7 +67,7 @@ impl Board {
     pub fn claim(&self, name: &str, stream: &Name) -> Row {
         let mut entries = self.entries();
         let at = entries.iter().position(|entry| entry.name == name).unwrap_or_else(|| {
-            entries.push(Entry::new(name, true));
+            entries.push(Entry::new(name, true, &self.journal));
             entries.len() - 1
         });
         let statuses = &mut entries[at].statuses;
@@ -81,28 +91,29 @@ impl Board {
     }
 
     fn entries(&self) -> MutexGuard<'_, Vec<Entry>> {
-        lock(&self.0)
+        lock(&self.entries)
     }
 }
 
 impl Entry {
-    fn new(name: &str, enabled: bool) -> Self {
+    fn new(name: &str, enabled: bool, journal: &Journal) -> Self {
         let entry = Entry {
             name: name.to_owned(),
             listed: true,
             enabled,
             statuses: vec![Arc::new(Mutex::new(Status::new(name)))],
         };
-        entry.rest();
+        entry.rest(journal);
         entry
     }
 
     /// Where it has no stream it waits for one, or is switched off.
-    fn rest(&self) {
+    fn rest(&self, journal: &Journal) {
         for status in &self.statuses {
             let mut status = lock(status);
             if status.stream.is_none() {
                 status.enter(if self.enabled { State::Waiting } else { State::Disabled }, None);
+                status.tell(journal);
             }
         }
     }
@@ -112,7 +123,7 @@ impl Entry {
     }
 
     /// Somebody's session there is over.
-    fn leave(&mut self, left: &Arc<Mutex<Status>>) {
+    fn leave(&mut self, left: &Arc<Mutex<Status>>, journal: &Journal) {
         // The board has one, and so has the row that is dropped: anybody else is the stream's next session.
         if Arc::strong_count(left) > 2 {
             return;
@@ -121,7 +132,7 @@ impl Entry {
             return self.statuses.retain(|status| !Arc::ptr_eq(status, left));
         }
         lock(left).leave();
-        self.rest();
+        self.rest(journal);
     }
 }
 
@@ -137,7 +148,9 @@ impl Row {
     }
 
     pub(super) fn update(&self, change: impl FnOnce(&mut Status)) {
-        change(&mut lock(&self.status));
+        let mut status = lock(&self.status);
+        change(&mut status);
+        status.tell(&self.board.journal);
     }
 
     /// Says why nothing is tried.
@@ -150,7 +163,7 @@ impl Drop for Row {
     fn drop(&mut self) {
         let mut entries = self.board.entries();
         if let Some(entry) = entries.iter_mut().find(|entry| entry.name == self.name) {
-            entry.leave(&self.status);
+            entry.leave(&self.status, &self.board.journal);
         }
         entries.retain(Entry::is_shown);
     }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::Class;
+use super::told::Told;
 use crate::feed::Stats;
 use crate::guard::Advice;
 use crate::stream::Name;
@@ -88,6 +89,7 @@ pub struct Status {
     after: Option<&'static str>,
     /// Where in the stream's log the last session was at the last count.
     left_off: Option<u64>,
+    pub(super) told: Told,
     /// What the present session has already added to the totals, and when.
     counted: (u64, Stats, Instant),
 }
@@ -143,6 +145,7 @@ impl Status {
             sessions: 0,
             after: None,
             left_off: None,
+            told: Told::default(),
             counted: (0, Stats::default(), now),
         }
     }

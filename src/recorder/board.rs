@@ -1,16 +1,22 @@
 //! The board: where every recording of a relay stands.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use tokio::time::Instant;
 
+use super::segments::News;
+use crate::journal::{Code, Event, Journal};
 use crate::stream::Name;
 
 /// The statuses of all recordings of a relay, in the order they began. A clone shows the same board.
 #[derive(Debug, Clone, Default)]
-pub struct Board(Arc<Mutex<Vec<Arc<Mutex<Status>>>>>);
+pub struct Board {
+    statuses: Arc<Mutex<Vec<Arc<Mutex<Status>>>>>,
+    /// What is begun, ended and refused is told there.
+    journal: Journal,
+}
 
 /// Where a recording stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,9 +61,16 @@ pub struct Status {
 pub struct Row {
     board: Board,
     status: Arc<Mutex<Status>>,
+    /// The last failure told, until a file is written again.
+    told: Mutex<Option<String>>,
 }
 
 impl Board {
+    /// An empty board that tells `journal` what happens to recordings.
+    pub fn new(journal: Journal) -> Self {
+        Board { journal, ..Board::default() }
+    }
+
     /// A place for a recording of `stream`.
     pub fn add(&self, rule: &str, stream: &Name) -> Row {
         let status = Arc::new(Mutex::new(Status {
@@ -72,13 +85,13 @@ impl Board {
             last_error: None,
             retry_at: None,
         }));
-        lock(&self.0).push(status.clone());
-        Row { board: self.clone(), status }
+        lock(&self.statuses).push(status.clone());
+        Row { board: self.clone(), status, told: Mutex::default() }
     }
 
     /// What there is to know now.
     pub fn statuses(&self) -> Vec<Status> {
-        lock(&self.0).iter().map(|status| lock(status).clone()).collect()
+        lock(&self.statuses).iter().map(|status| lock(status).clone()).collect()
     }
 }
 
@@ -86,11 +99,33 @@ impl Row {
     pub(super) fn update(&self, change: impl FnOnce(&mut Status)) {
         change(&mut lock(&self.status));
     }
+
+    /// Tells the journal that a file has been begun, or is complete.
+    pub(super) fn tell(&self, news: &News) {
+        let (code, file) = match news {
+            News::Begun(file) => (Code::RecordingStarted, file),
+            News::Complete(file) => (Code::RecordingEnded, file),
+        };
+        *lock(&self.told) = None;
+        self.board.journal.append(self.event(code, Some(file)));
+    }
+
+    /// Tells the journal why nothing is written: once, and again when the reason changes.
+    pub(super) fn tell_failure(&self, why: &str) {
+        if lock(&self.told).replace(why.to_owned()).as_deref() != Some(why) {
+            self.board.journal.append(self.event(Code::RecordingFailed, None).because(why));
+        }
+    }
+
+    fn event(&self, code: Code, file: Option<&Path>) -> Event {
+        let status = lock(&self.status);
+        Event::new(code).stream(&status.stream).recording(&status.rule, file)
+    }
 }
 
 impl Drop for Row {
     fn drop(&mut self) {
-        lock(&self.board.0).retain(|status| !Arc::ptr_eq(status, &self.status));
+        lock(&self.board.statuses).retain(|status| !Arc::ptr_eq(status, &self.status));
     }
 }
 

@@ -34,11 +34,22 @@ pub(super) struct Segments {
     pub(super) files: u64,
     /// Bytes written.
     pub(super) bytes: u64,
+    /// What has become of files since somebody took it from here.
+    pub(super) news: Vec<News>,
+}
+
+/// What has become of a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum News {
+    /// It is written now.
+    Begun(PathBuf),
+    /// It is complete, and has its name.
+    Complete(PathBuf),
 }
 
 impl Segments {
     pub(super) fn new(create: Create, folder: PathBuf, naming: Naming, limits: Limits) -> Self {
-        Segments { create, folder, naming, limits, file: None, files: 0, bytes: 0 }
+        Segments { create, folder, naming, limits, file: None, files: 0, bytes: 0, news: Vec::new() }
     }
 
     /// The file that is written now.
@@ -64,6 +75,7 @@ impl Segments {
         let (seconds, bytes) = (file.duration().as_secs_f64(), file.size());
         let path = file.close()?;
         info!(file = %path.display(), seconds, bytes, "recording ended");
+        self.news.push(News::Complete(path));
         Ok(())
     }
 
@@ -78,6 +90,7 @@ impl Segments {
                 none => {
                     let file = File::open(self.create, &self.folder, |n| self.naming.name(now, n), frame)?;
                     info!(file = %file.part().display(), "recording started");
+                    self.news.push(News::Begun(file.part().to_owned()));
                     self.files += 1;
                     none.insert(file)
                 }

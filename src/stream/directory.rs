@@ -208,8 +208,8 @@ impl Directory {
         self.changed.notified().await;
     }
 
-    /// Ends the streams whose publisher has been lost for `grace`, and says when to look again.
-    pub fn expire(&self, grace: Duration) -> Option<Instant> {
+    /// Ends the streams whose publisher has been lost for `grace`: which they were, and when to look again.
+    pub fn expire(&self, grace: Duration) -> (Vec<Name>, Option<Instant>) {
         let now = Instant::now();
         let mut state = self.state();
         let over: Vec<Name> =
@@ -223,7 +223,7 @@ impl Directory {
                 self.changed.notify_one();
             }
         }
-        next
+        (over, next)
     }
 
     fn log(&self) -> Arc<Log> {
@@ -393,7 +393,7 @@ mod tests {
         let log = first.log().clone();
         drop(first);
         tokio::time::advance(Duration::from_secs(10)).await;
-        assert!(directory.expire(grace).is_some() && !log.has_ended());
+        assert!(matches!(directory.expire(grace), (over, Some(_)) if over.is_empty()) && !log.has_ended());
         let standing = &directory.streams()[0];
         assert!(standing.lost && standing.since.elapsed() == Duration::from_secs(10));
         let second = directory.publish(name("live/a"), Hops::default()).expect("nobody is there");
@@ -402,7 +402,7 @@ mod tests {
         assert!(!standing.lost && standing.since.elapsed() == Duration::ZERO);
         drop(second);
         tokio::time::advance(grace).await;
-        assert!(directory.expire(grace).is_none() && log.has_ended());
+        assert!(matches!(directory.expire(grace), (over, None) if over.len() == 1) && log.has_ended());
         assert!(!Arc::ptr_eq(&log, directory.publish(name("live/a"), Hops::default()).expect("free").log()));
     }
 
