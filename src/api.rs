@@ -39,6 +39,7 @@ mod destinations;
 mod document;
 mod events;
 mod metrics;
+mod page;
 mod platforms;
 pub mod problem;
 mod recordings;
@@ -174,6 +175,7 @@ fn router(desk: Arc<Desk>) -> Router {
     documented()
         .split_for_parts()
         .0
+        .merge(page::routes())
         .fallback(problem::no_such_path)
         .method_not_allowed_fallback(problem::no_such_method)
         .layer(from_fn_with_state(desk.clone(), callers::check))

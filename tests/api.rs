@@ -96,7 +96,7 @@ async fn a_name_that_is_pointed_at_this_machine_and_a_page_of_another_site_are_r
 async fn what_is_not_there_is_said_in_json_with_a_stable_code() {
     let relay = Steered::start(Config::default()).await;
     for (method, path, status, code) in [
-        ("GET", "/", 404, "no_such_path"),
+        ("GET", "/nothing.js", 404, "no_such_path"),
         ("GET", "/api/v1/nothing", 404, "no_such_path"),
         ("PUT", "/api/v1/status", 405, "no_such_method"),
         ("GET", "/api/v1/streams/live/nobody", 404, "no_such_stream"),

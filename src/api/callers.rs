@@ -12,10 +12,12 @@ use hyper::Method;
 use hyper::header::{AUTHORIZATION, HOST, HeaderMap, ORIGIN};
 
 use super::desk::Desk;
+use super::page;
 use super::problem::{Code, Problem};
 use crate::config;
 
-/// What tells nothing and is asked by programs that have no token: whether somebody is there.
+/// What tells nothing and is asked by programs that have no token: whether somebody is there. The page tells nothing either: it asks
+/// for the token.
 const OPEN: [&str; 2] = ["/healthz", "/readyz"];
 
 /// Lets a call pass, or says why not.
@@ -34,7 +36,7 @@ fn may(api: &config::Api, here: &str, path: &str, method: &Method, headers: &Hea
     match &api.token {
         None if !is_here(host, here) => return Err(Code::WrongHost),
         None => {}
-        Some(_) if OPEN.contains(&path) => {}
+        Some(_) if OPEN.contains(&path) || page::has(path) => {}
         Some(token) => {
             let shown = headers.get(AUTHORIZATION).ok_or(Code::NoToken)?;
             let shown = shown.to_str().ok().and_then(|shown| shown.split_once(' '));

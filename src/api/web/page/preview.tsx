@@ -1,0 +1,109 @@
+// A look at a stream: HTTP-FLV, played by mpegts.js, which is loaded with the first look.
+
+import { useEffect, useRef, useState } from 'preact/hooks';
+import { headers } from './calls';
+
+export function Preview({ stream, codec }: { stream: string; codec: string | null }) {
+  const video = useRef<HTMLVideoElement>(null);
+  const [said, setSaid] = useState<string | null>('Loading …');
+  const [loud, setLoud] = useState(false);
+  useEffect(() => {
+    const element = video.current;
+    return element ? look(element, stream, setSaid) : undefined;
+    // Another codec is another picture.
+  }, [stream, codec]);
+  return (
+    <figure class="preview">
+      <video ref={video} muted={!loud} playsInline aria-label={`Live picture of ${stream}`} />
+      {said && (
+        <p class="said" role="status">
+          {said}
+        </p>
+      )}
+      <button type="button" aria-pressed={loud} onClick={() => setLoud(!loud)}>
+        {loud ? 'Mute' : 'Sound'}
+      </button>
+    </figure>
+  );
+}
+
+/** Plays as long as the page is looked at. What is returned ends it. */
+function look(video: HTMLVideoElement, stream: string, say: (what: string | null) => void): () => void {
+  let over = false;
+  let player: import('mpegts.js').default.Player | undefined;
+  let again: ReturnType<typeof setTimeout> | undefined;
+  const url = `/${stream.split('/').map(encodeURIComponent).join('/')}.flv`;
+
+  async function begin() {
+    const { default: mpegts } = await import('mpegts.js');
+    if (over || player || document.hidden) return;
+    if (!mpegts.isSupported()) return say('This browser cannot play a live picture here.');
+    mpegts.LoggingControl.enableAll = false;
+    player = mpegts.createPlayer(
+      { type: 'flv', isLive: true, url },
+      {
+        headers: headers(),
+        enableStashBuffer: false,
+        liveBufferLatencyChasing: true,
+        liveBufferLatencyMaxLatency: 3,
+        liveBufferLatencyMinRemain: 0.7,
+        autoCleanupSourceBuffer: true,
+      },
+    );
+    player.on(mpegts.Events.ERROR, (_kind: string, detail: string, info: { code?: number; msg?: string }) => {
+      end();
+      say(reason(mpegts.ErrorDetails, detail, info));
+      again = setTimeout(begin, 4000);
+    });
+    player.on(mpegts.Events.LOADING_COMPLETE, () => {
+      end();
+      say('The stream has ended.');
+      again = setTimeout(begin, 4000);
+    });
+    player.attachMediaElement(video);
+    player.load();
+    try {
+      await player.play();
+    } catch {
+      // It ends before it has begun, or the browser wants a press of a button: `playing` says when there is a picture.
+    }
+  }
+
+  function end() {
+    clearTimeout(again);
+    const ended = player;
+    player = undefined;
+    ended?.destroy();
+  }
+
+  function sight() {
+    if (document.hidden) end();
+    else void begin();
+  }
+
+  const playing = () => say(null);
+  video.addEventListener('playing', playing);
+  document.addEventListener('visibilitychange', sight);
+  void begin();
+  return () => {
+    over = true;
+    end();
+    video.removeEventListener('playing', playing);
+    document.removeEventListener('visibilitychange', sight);
+  };
+}
+
+/** Why there is no picture. */
+function reason(
+  details: import('mpegts.js').default.ErrorDetails,
+  detail: string,
+  info: { code?: number; msg?: string },
+): string {
+  if (detail === details.MEDIA_CODEC_UNSUPPORTED || detail === details.MEDIA_MSE_ERROR) {
+    return 'This browser does not play the codecs of this stream. Destinations get it all the same.';
+  }
+  if (info.code === 401 || info.code === 403)
+    return 'Who wants to play this stream needs a key, and this page has none.';
+  if (info.code === 404) return 'There is no picture now.';
+  return 'The picture has stopped; it is tried again.';
+}
