@@ -22,6 +22,7 @@
 //! | [`stream`] | log, cursor, preamble, publication, directory |
 //! | [`net`] | the doors: listeners, streams, TLS around them, connections |
 //! | [`feed`] | a cursor in the chunks of one session |
+//! | [`film`] | frames as the bytes of an FLV file |
 //! | [`gate`] | who may publish and play |
 //! | [`inbound`], [`ingest`], [`player`] | connections made to us |
 //! | [`destination`] | connections we make, again and again |
@@ -79,6 +80,7 @@ pub mod cli;
 pub mod config;
 pub mod destination;
 pub mod feed;
+pub mod film;
 pub mod flv;
 pub mod gate;
 pub mod guard;

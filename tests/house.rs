@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Each room and the rooms it may use. `limits` is open to all.
-const MAY_USE: [(&str, &[&str]); 25] = [
+const MAY_USE: [(&str, &[&str]); 26] = [
     ("rtmp", &["flv"]),
     ("flv", &["rtmp"]),
     ("stream", &["flv"]),
@@ -21,12 +21,13 @@ const MAY_USE: [(&str, &[&str]); 25] = [
     ("platforms", &["flv"]),
     ("guard", &["stream", "flv", "platforms"]),
     ("feed", &["stream", "rtmp", "flv", "net"]),
+    ("film", &["stream", "flv"]),
     ("gate", &["stream", "rtmp", "net", "causes"]),
     ("inbound", &["stream", "rtmp", "net", "feed", "causes", "gate", "journal"]),
     ("ingest", &["stream", "rtmp", "flv", "net", "inbound", "causes", "journal"]),
     ("player", &["stream", "rtmp", "net", "inbound", "feed", "causes", "journal"]),
     ("destination", &["stream", "rtmp", "net", "feed", "backoff", "causes", "journal", "guard", "platforms"]),
-    ("recorder", &["stream", "rtmp", "flv", "net", "origin", "journal"]),
+    ("recorder", &["stream", "rtmp", "flv", "net", "film", "origin", "journal"]),
     (
         "config",
         &[

@@ -6,12 +6,12 @@ use std::fs::{self, TryLockError};
 use std::io::{self, ErrorKind, Seek, SeekFrom, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Duration;
 
 use super::naming::PART;
 use super::repair;
-use crate::flv::{Kind, file};
+use crate::film::Film;
+use crate::flv::file;
 use crate::limits::RECORDING_NAMES;
 use crate::stream::{Frame, Preamble};
 
@@ -54,10 +54,7 @@ pub(super) struct File {
     size: u64,
     /// Whole tags that are not written yet.
     unwritten: Vec<u8>,
-    base: u64,
-    duration: Duration,
-    last: Duration,
-    preamble: Arc<Preamble>,
+    film: Film,
 }
 
 impl File {
@@ -84,27 +81,9 @@ impl File {
     }
 
     fn new(path: PathBuf, part: PathBuf, identity: (u64, u64), disk: Box<dyn Disk>, first: &Frame) -> Self {
-        let (audio, video) = (first.preamble.has(Kind::Audio), first.preamble.has(Kind::Video));
-        // Codecs without headers announce themselves by their frames only.
-        let (audio, video) = if audio || video { (audio, video) } else { (true, true) };
-        let mut unwritten = file::header(audio, video).to_vec();
-        unwritten.extend(file::metadata_tag(first.preamble.metadata().map(|m| &m[..])));
-        let mut file = File {
-            path,
-            part,
-            identity,
-            disk,
-            size: 0,
-            unwritten,
-            base: first.time,
-            duration: Duration::ZERO,
-            last: Duration::ZERO,
-            preamble: first.preamble.clone(),
-        };
-        for item in first.preamble.since(None).filter(|item| item.kind != Kind::Data) {
-            file.tag(item.kind, first.time, &item.payload);
-        }
-        file
+        let mut unwritten = Vec::new();
+        let film = Film::begin(first, &mut unwritten);
+        File { path, part, identity, disk, size: 0, unwritten, film }
     }
 
     /// What it is called as long as it is written.
@@ -119,34 +98,17 @@ impl File {
 
     /// How long it is.
     pub(super) fn duration(&self) -> Duration {
-        self.duration
+        self.film.duration()
     }
 
     /// The headers of its last frame.
     pub(super) fn preamble(&self) -> &Preamble {
-        &self.preamble
+        self.film.preamble()
     }
 
     /// Adds a frame, to be written later.
     pub(super) fn add(&mut self, frame: &Frame) {
-        if !Arc::ptr_eq(&self.preamble, &frame.preamble) {
-            let old = std::mem::replace(&mut self.preamble, frame.preamble.clone());
-            // A file has one set of metadata, at its beginning: more of it looks like subtitles to players, and GStreamer
-            // says everything again each second.
-            for item in frame.preamble.since(Some(&old)).filter(|item| item.kind != Kind::Data) {
-                self.tag(item.kind, frame.time, &item.payload);
-            }
-        }
-        self.tag(frame.kind, frame.time, &frame.payload);
-        // The last frame lasts about as long as the one before it.
-        let time = frame.time.saturating_sub(self.base);
-        self.last = self.last.max(Duration::from_millis(time));
-        self.duration = self.duration.max(Duration::from_millis(time + u64::from(frame.delta).min(1000)));
-    }
-
-    fn tag(&mut self, kind: Kind, time: u64, payload: &[u8]) {
-        let time = time.saturating_sub(self.base) as u32;
-        file::write_tag(kind, time, payload, &mut self.unwritten).expect("a message is no longer than a tag can be");
+        self.film.add(frame, &mut self.unwritten);
     }
 
     /// Writes what has gathered, then the numbers in their places. How many bytes have been added.
@@ -163,9 +125,9 @@ impl File {
         self.size += added;
         self.unwritten.clear();
         for (at, value) in [
-            (file::DURATION_AT, self.duration.as_secs_f64()),
+            (file::DURATION_AT, self.film.duration().as_secs_f64()),
             (file::FILE_SIZE_AT, self.size as f64),
-            (file::LAST_TIMESTAMP_AT, self.last.as_secs_f64()),
+            (file::LAST_TIMESTAMP_AT, self.film.last().as_secs_f64()),
         ] {
             self.disk.seek(SeekFrom::Start(at))?;
             self.disk.write_all(&value.to_be_bytes())?;
