@@ -12,12 +12,18 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use axum::Router;
+use axum::body::Body;
 use axum::middleware::from_fn_with_state;
+use axum::routing::any;
+use hyper::Request;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
+use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant, sleep_until};
+use tokio_io_timeout::TimeoutStream;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, warn};
 use utoipa::OpenApi;
@@ -25,9 +31,10 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::config::api::{LISTEN, Listen};
-use crate::limits::{ACCEPT_REST, API_CALL, API_CONNECTIONS, API_HEAD_BYTES};
+use crate::limits::{ACCEPT_REST, API_CALL, API_CONNECTIONS, API_HEAD_BYTES, STALL};
 use crate::net::{Listener, Network};
 use crate::relay::Relay;
+use crate::viewer::Door;
 
 mod answer;
 mod call;
@@ -38,6 +45,7 @@ mod desk;
 mod destinations;
 mod document;
 mod events;
+mod flv;
 mod metrics;
 mod page;
 mod platforms;
@@ -47,6 +55,7 @@ mod sessions;
 mod status;
 mod streams;
 
+use call::Named;
 use desk::Desk;
 
 /// An API that listens and does not answer yet.
@@ -84,7 +93,8 @@ impl<N: Network> Api<N> {
         let address = listener.local_addr().map_err(|source| Error { address: LISTEN, source })?;
         let clock = net.clone();
         let desk = Arc::new(Desk::new(relay, address, move || clock.time_of_day()));
-        let routes = router(desk.clone());
+        let door = Door::new(relay.directory().clone(), relay.visitors().clone(), relay.gate().clone());
+        let routes = router(desk.clone(), Arc::new(door));
         Ok(Some(Api { net, listener, address, moved, desk, routes, tasks: JoinSet::new() }))
     }
 
@@ -120,11 +130,18 @@ impl<N: Network> Api<N> {
     }
 
     fn serve(&mut self, stream: N::Stream, peer: SocketAddr) {
-        let service = TowerToHyperService::new(self.routes.clone());
+        let routes = TowerToHyperService::new(self.routes.clone());
+        let service = service_fn(move |mut request: Request<Incoming>| {
+            request.extensions_mut().insert(flv::Peer(peer));
+            routes.call(request)
+        });
+        // Whoever is sent something and takes none of it for so long is gone.
+        let mut stream = TimeoutStream::new(stream);
+        stream.set_write_timeout(Some(STALL));
         let mut http = http1::Builder::new();
         // The time of day is not hyper's to tell: a simulated relay has its own.
         http.timer(TokioTimer::new()).header_read_timeout(API_CALL).auto_date_header(false);
-        let connection = http.max_buf_size(API_HEAD_BYTES).serve_connection(TokioIo::new(stream), service);
+        let connection = http.max_buf_size(API_HEAD_BYTES).serve_connection(TokioIo::new(Box::pin(stream)), service);
         self.net.spawn(&mut self.tasks, async move {
             if let Err(error) = connection.await {
                 debug!(%peer, "a connection to the API has ended: {error}");
@@ -170,8 +187,12 @@ fn documented() -> OpenApiRouter<Arc<Desk>> {
         .routes(routes!(config::effective))
 }
 
-/// The routes behind the question who may call.
-fn router(desk: Arc<Desk>) -> Router {
+/// The routes behind the question who may call; what is none of them may be a stream.
+fn router<N: Network>(desk: Arc<Desk>, door: Arc<Door<N>>) -> Router {
+    let viewers = {
+        let desk = desk.clone();
+        any(move |Named(path): Named, request: Request<Body>| flv::watch(desk, door, path, request))
+    };
     documented()
         .split_for_parts()
         .0
@@ -179,6 +200,7 @@ fn router(desk: Arc<Desk>) -> Router {
         .fallback(problem::no_such_path)
         .method_not_allowed_fallback(problem::no_such_method)
         .layer(from_fn_with_state(desk.clone(), callers::check))
+        .route("/{*path}", viewers.layer(from_fn_with_state(desk.clone(), callers::check_viewer)))
         .with_state(desk)
 }
 

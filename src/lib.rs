@@ -27,6 +27,7 @@
 //! | [`inbound`], [`ingest`], [`player`] | connections made to us |
 //! | [`destination`] | connections we make, again and again |
 //! | [`recorder`] | FLV files |
+//! | [`viewer`] | the same bytes, sent as they come to be, for browsers |
 //! | [`journal`] | what has happened, for whoever reads it |
 //! | [`relay`] | all of them together |
 //! | [`api`] | the same over HTTP, while it runs |
@@ -97,6 +98,7 @@ pub mod recorder;
 pub mod relay;
 pub mod rtmp;
 pub mod stream;
+pub mod viewer;
 
 pub use config::Config;
 // What a relay is given at its start, so that nobody needs these crates for that alone.

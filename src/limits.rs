@@ -75,6 +75,8 @@ pub const API_RECORDINGS: usize = 100;
 pub const API_TRIES: usize = 8;
 /// Connections to the HTTP API at once.
 pub const API_CONNECTIONS: usize = 256;
+/// Those of them that are sent a stream; the rest is for calls.
+pub const VIEWERS: usize = 128;
 /// Those of them that are told of every change.
 pub const API_WATCHERS: usize = 32;
 /// Streams that have metrics of their own.

@@ -76,6 +76,26 @@ async fn no_route_answers_without_the_token_but_the_two_that_tell_nothing() {
 }
 
 #[tokio::test]
+async fn the_page_is_given_to_whoever_comes_and_may_do_little() {
+    let relay = Steered::with(token(), Config::default()).await;
+    let page = relay.api.get("/").await;
+    assert_eq!(page.status, 200);
+    for policy in
+        ["default-src 'none'", "script-src 'self'", "frame-ancestors 'none'", "x-content-type-options: nosniff"]
+    {
+        assert!(page.head.contains(policy), "{policy} in {}", page.head);
+    }
+    for file in ["/page.js", "/page.css", "/mpegts.js"] {
+        assert!(page.body.contains(file) || file == "/mpegts.js");
+        assert_eq!(relay.api.get(file).await.status, 200, "{file}");
+    }
+    assert!(!page.body.contains("<style") && !page.body.contains("style=") && !page.body.contains("onload="));
+    let relay = Steered::start(Config::default()).await;
+    let pointed = relay.api.says("GET / HTTP/1.1\r\nconnection: close\r\nhost: evil.example\r\n\r\n").await;
+    assert_eq!(pointed.status, 421);
+}
+
+#[tokio::test]
 async fn a_name_that_is_pointed_at_this_machine_and_a_page_of_another_site_are_refused() {
     let relay = Steered::start(Config::default()).await;
     let says = async |method: &str, path: &str, headers: &str| {

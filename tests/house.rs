@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Each room and the rooms it may use. `limits` is open to all.
-const MAY_USE: [(&str, &[&str]); 26] = [
+const MAY_USE: [(&str, &[&str]); 27] = [
     ("rtmp", &["flv"]),
     ("flv", &["rtmp"]),
     ("stream", &["flv"]),
@@ -26,6 +26,7 @@ const MAY_USE: [(&str, &[&str]); 26] = [
     ("inbound", &["stream", "rtmp", "net", "feed", "causes", "gate", "journal"]),
     ("ingest", &["stream", "rtmp", "flv", "net", "inbound", "causes", "journal"]),
     ("player", &["stream", "rtmp", "net", "inbound", "feed", "causes", "journal"]),
+    ("viewer", &["stream", "rtmp", "net", "inbound", "gate", "film"]),
     ("destination", &["stream", "rtmp", "net", "feed", "backoff", "causes", "journal", "guard", "platforms"]),
     ("recorder", &["stream", "rtmp", "flv", "net", "film", "origin", "journal"]),
     (
@@ -75,6 +76,7 @@ const MAY_USE: [(&str, &[&str]); 26] = [
             "platforms",
             "guard",
             "origin",
+            "viewer",
         ],
     ),
     (

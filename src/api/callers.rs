@@ -12,6 +12,7 @@ use hyper::Method;
 use hyper::header::{AUTHORIZATION, HOST, HeaderMap, ORIGIN};
 
 use super::desk::Desk;
+use super::flv;
 use super::page;
 use super::problem::{Code, Problem};
 use crate::config;
@@ -22,21 +23,30 @@ const OPEN: [&str; 2] = ["/healthz", "/readyz"];
 
 /// Lets a call pass, or says why not.
 pub(super) async fn check(State(desk): State<Arc<Desk>>, request: Request, next: Next) -> Response {
-    let api = &desk.present().api;
-    let may =
-        may(api, desk.address.ip().to_string().as_str(), request.uri().path(), request.method(), request.headers());
-    match may {
+    let open = OPEN.contains(&request.uri().path()) || page::has(request.uri().path());
+    pass(&desk, request, next, open).await
+}
+
+/// The same where streams are, among what is nothing: about those the gate can be asked.
+pub(super) async fn check_viewer(State(desk): State<Arc<Desk>>, request: Request, next: Next) -> Response {
+    let open = flv::is_for_the_gate(request.uri().path(), request.headers());
+    pass(&desk, request, next, open).await
+}
+
+async fn pass(desk: &Desk, request: Request, next: Next, open: bool) -> Response {
+    let here = desk.address.ip().to_string();
+    match may(&desk.present().api, &here, open, request.method(), request.headers()) {
         Ok(()) => next.run(request).await,
         Err(code) => Problem::from(code).into_response(),
     }
 }
 
-fn may(api: &config::Api, here: &str, path: &str, method: &Method, headers: &HeaderMap) -> Result<(), Code> {
+fn may(api: &config::Api, here: &str, open: bool, method: &Method, headers: &HeaderMap) -> Result<(), Code> {
     let host = headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
     match &api.token {
         None if !is_here(host, here) => return Err(Code::WrongHost),
         None => {}
-        Some(_) if OPEN.contains(&path) || page::has(path) => {}
+        Some(_) if open => {}
         Some(token) => {
             let shown = headers.get(AUTHORIZATION).ok_or(Code::NoToken)?;
             let shown = shown.to_str().ok().and_then(|shown| shown.split_once(' '));
@@ -73,7 +83,7 @@ mod tests {
         let api = config::Api { token, ..config::Api::default() };
         let headers =
             headers.iter().map(|(name, value)| (name.parse().expect("a name"), value.parse().expect("a value")));
-        may(&api, "192.0.2.1", path, &method, &headers.collect())
+        may(&api, "192.0.2.1", OPEN.contains(&path), &method, &headers.collect())
     }
 
     #[test]

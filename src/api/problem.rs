@@ -24,6 +24,8 @@ pub enum Code {
     WrongToken,
     /// A page of another site wants to change something.
     ForeignOrigin,
+    /// The rules of who may play do not let the caller see the stream.
+    Denied,
     /// Nothing is there.
     NoSuchPath,
     /// It is there, but not to be called like this.
@@ -70,12 +72,13 @@ pub enum Code {
 
 impl Code {
     /// All of them.
-    pub const ALL: [Code; 26] = [
+    pub const ALL: [Code; 27] = [
         Code::NotJson,
         Code::NotText,
         Code::NoToken,
         Code::WrongToken,
         Code::ForeignOrigin,
+        Code::Denied,
         Code::NoSuchPath,
         Code::NoSuchMethod,
         Code::NoSuchStream,
@@ -107,6 +110,7 @@ impl Code {
             Code::NoToken => ("no_token", 401, "a token is needed, as in Authorization: Bearer TOKEN"),
             Code::WrongToken => ("wrong_token", 401, "the token is not the one that is configured"),
             Code::ForeignOrigin => ("foreign_origin", 403, "a page of another site may not change anything here"),
+            Code::Denied => ("denied", 403, "the caller may not play this stream"),
             Code::NoSuchPath => ("no_such_path", 404, "there is nothing here: see /api/v1/openapi.json"),
             Code::NoSuchMethod => ("no_such_method", 405, "this cannot be called like that: see /api/v1/openapi.json"),
             Code::NoSuchStream => ("no_such_stream", 404, "there is no such stream now"),

@@ -3,13 +3,16 @@
 #![allow(dead_code, unreachable_pub)] // each test uses a part
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use rtmp_relay::api::Api;
 use rtmp_relay::config::{self, Config};
 use rtmp_relay::destination::Board;
+use rtmp_relay::inbound::Visitors;
 use rtmp_relay::net::tcp::Tcp;
 use rtmp_relay::relay::{Control, Relay};
+use rtmp_relay::stream::Directory;
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
@@ -24,6 +27,8 @@ pub struct Steered {
     pub address: SocketAddr,
     pub api: Caller,
     pub board: Board,
+    pub visitors: Arc<Visitors>,
+    pub directory: Arc<Directory>,
     pub control: Control,
     pub stop: CancellationToken,
     _tasks: JoinSet<()>,
@@ -43,10 +48,11 @@ impl Steered {
         let api = Api::bind(Tcp, &relay).await.unwrap().unwrap();
         let caller = Caller { address: api.address(), token: None };
         let (address, board, control) = (relay.address(), relay.board().clone(), relay.control());
+        let (visitors, directory) = (relay.visitors().clone(), relay.directory().clone());
         let (stop, mut tasks) = (CancellationToken::new(), JoinSet::new());
         tasks.spawn(relay.run(stop.clone()));
         tasks.spawn(api.run(stop.clone()));
-        Steered { address, api: caller, board, control, stop, _tasks: tasks }
+        Steered { address, api: caller, board, visitors, directory, control, stop, _tasks: tasks }
     }
 }
 
