@@ -7,7 +7,7 @@ from installed import FFMPEG_9, NGINX, NGINX_RTMP, NODE, NODE_MEDIA_SERVER
 from program import Program, free_port, listening, until
 
 NGINX_CONFIG = """load_module {module};
-daemon off; worker_processes 1; {user}
+daemon off; master_process off; {user}
 pid {folder}/nginx.pid; error_log {folder}/nginx-error.log info;
 events {{ worker_connections 64; }}
 rtmp {{ server {{
