@@ -1,0 +1,74 @@
+//! The benchmark: what a delivered bit costs, by the relay, by other servers, and by a program that only sends bytes.
+//!
+//! ```text
+//!             ┌───────── load ──────────┐
+//!  driver ──► │ publishers      readers │     one process and thread; stamps and numbers in every payload
+//!     │       └────┬───────────────▲────┘
+//!     └──starts──► └──► subject ───┘           relay, floor or peer; its CPU from /proc
+//! ```
+//! `just bench` measures, `docs/benchmarks.md` has the results.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use clap::{Parser, Subcommand};
+
+mod cell;
+mod film;
+mod floor;
+mod load;
+mod program;
+mod row;
+mod run;
+mod subject;
+
+#[derive(Debug, Parser)]
+#[command(about = "What a delivered bit costs")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Measure subjects in cells
+    Run(run::Run),
+    /// The program that does nothing but send bytes
+    Floor(floor::Floor),
+    /// Publishers and readers, told what to do on standard input
+    Load(load::Order),
+}
+
+fn main() -> ExitCode {
+    match run(Cli::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("bench: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(cli: Cli) -> Result<()> {
+    match cli.command {
+        Command::Run(run) => run.run(&work()?),
+        Command::Floor(floor) => floor.run(),
+        Command::Load(order) => {
+            // Each reader is a file descriptor.
+            let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
+            let most = rustix::process::Rlimit { current: limit.maximum, ..limit };
+            rustix::process::setrlimit(rustix::process::Resource::Nofile, most)?;
+            tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(load::run(order))
+        }
+    }
+}
+
+/// Where rows and files of subjects are: beside what cargo has built.
+fn work() -> Result<PathBuf> {
+    let program = std::env::current_exe()?;
+    let target = program.parent().and_then(Path::parent).context("a target folder")?;
+    let folder = target.join("bench");
+    std::fs::create_dir_all(&folder)?;
+    Ok(folder)
+}
