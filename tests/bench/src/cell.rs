@@ -79,11 +79,6 @@ impl Cell {
             if self.bitrate == RATE { String::new() } else { format!(" at {} Mbit/s", self.bitrate / 1_000_000) };
         format!("{way} {streams}{}{rate}", self.readers)
     }
-
-    /// All readers together.
-    pub(crate) fn all(&self) -> usize {
-        usize::from(self.streams) * self.readers
-    }
 }
 
 #[cfg(test)]
@@ -95,7 +90,6 @@ mod tests {
         for name in ["push-1", "play-2000@1", "push-50x10", "rtmps-20", "bulk-5"] {
             assert_eq!(Cell::parse(name).expect(name).name(), name);
         }
-        assert_eq!(Cell::parse("push-50x10").expect("a cell").all(), 500);
         for wrong in ["push", "pull-5", "push-x", "push-"] {
             assert!(Cell::parse(wrong).is_err(), "{wrong}");
         }

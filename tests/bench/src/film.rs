@@ -6,11 +6,13 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use rtmp_relay::flv::file::{Reader, Tag};
 use rtmp_relay::flv::{Kind, Role, classify};
+use rtmp_relay::rtmp::server::Event;
+use rtmp_relay::rtmp::session::{Output, Session};
+use rtmp_relay::rtmp::{ServerSession, handshake};
 
-/// A clip whose headers and pictures are used.
-const CLIP: &[u8] = include_bytes!("../../../fixtures/flv/h264-aac.flv");
+/// What an encoder has sent once, at 30 pictures a second: its headers and pictures are used.
+const RECORDING: &[u8] = include_bytes!("../../../fixtures/obs/29-publish.c2s.bin");
 
 /// Pictures a second, pictures from key frame to key frame, and how much larger a key frame is.
 const RATE: u64 = 30;
@@ -76,7 +78,7 @@ impl Stamp {
 /// Templates of one bitrate.
 #[derive(Debug, Clone)]
 pub(crate) struct Film {
-    /// Metadata and sequence headers, which go first.
+    /// Sequence headers, which go first.
     pub(crate) headers: Vec<(Kind, Vec<u8>)>,
     key: Vec<u8>,
     inter: Vec<u8>,
@@ -99,16 +101,26 @@ pub(crate) struct Shot {
 impl Film {
     /// A film of so many bits a second.
     pub(crate) fn new(bitrate: u64) -> Result<Film> {
-        let mut reader = Reader::new();
-        reader.push(CLIP);
-        let (mut headers, mut key, mut inter) = (Vec::new(), None, None);
-        while let Some(Tag { kind, payload, .. }) = reader.read_tag()? {
-            let tag = classify(kind, &payload);
-            match (kind, tag.role) {
-                (Kind::Data, _) => headers.push((kind, [&b"\x02\0\x0d@setDataFrame"[..], &payload].concat())),
-                (_, Role::Header) => headers.push((kind, payload.to_vec())),
-                (Kind::Video, Role::Frame) if tag.key => key = key.or(Some(payload)),
-                (Kind::Video, Role::Frame) => inter = inter.or(Some(payload)),
+        // AAC-LC, 44.1 kHz, two channels.
+        let mut headers = vec![(Kind::Audio, vec![0xaf, 0, 0x12, 0x10])];
+        let (mut key, mut inter) = (None, None);
+        let mut session = ServerSession::new(handshake::random(1));
+        session.input().extend_from_slice(RECORDING);
+        while let Some(output) = session.poll()? {
+            let message = match output {
+                Output::Event(Event::Message(message)) => message,
+                Output::Event(Event::Request(request)) => {
+                    session.accept(request);
+                    continue;
+                }
+                Output::Event(Event::Stopped) | Output::Transmit(_) => continue,
+            };
+            let Some(Kind::Video) = message.media() else { continue };
+            let tag = classify(Kind::Video, &message.payload);
+            match tag.role {
+                Role::Header => headers.push((Kind::Video, message.payload.to_vec())),
+                Role::Frame if tag.key => key = key.or(Some(message.payload)),
+                Role::Frame => inter = inter.or(Some(message.payload)),
                 _ => {}
             }
         }
@@ -117,8 +129,8 @@ impl Film {
         let size = pictures / (KEY_WEIGHT + GOP - 1);
         let film = Film {
             headers,
-            key: picture(&key.context("no key frame in the clip")?, KEY_WEIGHT * size),
-            inter: picture(&inter.context("no other frame in the clip")?, size),
+            key: picture(&key.context("no key frame was recorded")?, KEY_WEIGHT * size),
+            inter: picture(&inter.context("no other frame was recorded")?, size),
             sound: sound(sounds / 8 * SOUND / SAMPLES),
         };
         ensure!(film.inter.len() as u64 <= size + 64, "a bitrate of {bitrate} is too low");
@@ -161,10 +173,8 @@ fn picture(real: &[u8], size: u64) -> Vec<u8> {
     // No time between decoding and showing: there are no pictures in between.
     let mut payload = vec![header[0], header[1], 0, 0, 0];
     let user_data = [&[6, 5, STAMP as u8][..], &[0; STAMP], &[0x80]].concat();
-    for unit in [&user_data[..]] {
-        payload.extend((unit.len() as u32).to_be_bytes());
-        payload.extend(unit);
-    }
+    payload.extend((user_data.len() as u32).to_be_bytes());
+    payload.extend(user_data);
     payload.extend(units);
     let filler = (size as usize).saturating_sub(payload.len() + 4 + 2);
     payload.extend((filler as u32 + 2).to_be_bytes());

@@ -39,6 +39,8 @@ use reader::Reader;
 
 /// Everybody has media within this time, or never.
 const FLOWS: Duration = Duration::from_secs(40);
+/// A server that takes nothing closes its socket after this long, when its client has gone.
+const STALLS: Duration = Duration::from_secs(30);
 /// What has been published arrives within this time, or is lost.
 const DRAIN: Duration = Duration::from_secs(3);
 
@@ -181,7 +183,7 @@ async fn receive<S: Stream>(stream: S, seed: u64, tally: Arc<Tally>) {
             let _ = timeout(stay, &mut reading).await;
             if group.stalls() {
                 // The socket stays open, and nothing more is read.
-                std::future::pending::<()>().await;
+                sleep(STALLS).await;
             }
             tally.left(&group);
         }

@@ -15,12 +15,18 @@ use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
 
 mod cell;
+mod facts;
 mod film;
 mod floor;
+mod instructions;
 mod load;
+mod plot;
 mod program;
+mod report;
 mod row;
 mod run;
+mod soak;
+mod stage;
 mod subject;
 
 #[derive(Debug, Parser)]
@@ -34,6 +40,16 @@ struct Cli {
 enum Command {
     /// Measure subjects in cells
     Run(run::Run),
+    /// Find out what needs no comparison: start-up, size, idle connections, hops, system calls
+    Facts,
+    /// Relay for an hour, and see whether memory grows
+    Soak(soak::Soak),
+    /// Count the instructions of a message in each stage, and compare
+    Instructions(instructions::Instructions),
+    /// Write what was measured into docs/benchmarks.md
+    Report,
+    /// One stage of a message's way, to be counted; says how many messages came out
+    Stage(stage::Work),
     /// The program that does nothing but send bytes
     Floor(floor::Floor),
     /// Publishers and readers, told what to do on standard input
@@ -53,6 +69,14 @@ fn main() -> ExitCode {
 fn run(cli: Cli) -> Result<()> {
     match cli.command {
         Command::Run(run) => run.run(&work()?),
+        Command::Facts => facts::Facts::run(&work()?),
+        Command::Soak(soak) => soak.run(&work()?),
+        Command::Instructions(instructions) => instructions.run(&work()?),
+        Command::Report => report::write(&work()?),
+        Command::Stage(stage) => {
+            println!("{}", stage.run()?);
+            Ok(())
+        }
         Command::Floor(floor) => floor.run(),
         Command::Load(order) => {
             // Each reader is a file descriptor.

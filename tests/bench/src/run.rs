@@ -37,9 +37,6 @@ pub(crate) struct Run {
     rows: String,
 }
 
-/// Between the first media everywhere and what is measured.
-const WARM: Duration = Duration::from_secs(2);
-
 impl Run {
     /// Measures.
     pub(crate) fn run(&self, folder: &Path) -> Result<()> {
@@ -80,7 +77,7 @@ impl Run {
         let mut load = Load::start(cell, subject.is_raw(), folder)?;
         let running = subject.start(cell, load.readers, folder)?;
         load.flows(&running)?;
-        sleep(WARM);
+        sleep(subject.warm());
         let before = (running.program.usage(), load.program.usage(), Machine::look()?);
         load.talk.say("open")?;
         sleep(Duration::from_secs(self.seconds));

@@ -4,6 +4,7 @@ use std::fmt::Write;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use clap::ValueEnum;
@@ -63,7 +64,7 @@ impl Subject {
             // It knows no patterns of names.
             Subject::Nginx60000 | Subject::Nginx4096 => matches!(cell.way, Way::Push | Way::Play) && cell.streams == 1,
             Subject::FfmpegTee => cell.way == Way::Push && cell.streams == 1,
-            Subject::NodeMediaServer => cell.way == Way::Play,
+            Subject::NodeMediaServer => matches!(cell.way, Way::Push | Way::Play) && cell.streams == 1,
         }
     }
 
@@ -145,12 +146,7 @@ impl Subject {
                 Program::start(&mut ffmpeg, &log)?.awaits_listening(publish)?
             }
             Subject::NodeMediaServer => {
-                let script = format!(
-                    "new (require({:?}))({{bind: '127.0.0.1', rtmp: {{port: {}}}, store: {{path: {:?}}}}}).run()",
-                    node_module(folder),
-                    publish.port(),
-                    folder.join("store")
-                );
+                let script = self.node_script(cell, publish, readers, folder)?;
                 Program::start(&mut command(Path::new("node"), &["-e", &script]), &log)?.awaits(publish)?
             }
         };
@@ -184,6 +180,32 @@ impl Subject {
             }
         }
         Ok(text)
+    }
+
+    /// How long it takes until it does what it will do from then on: ffmpeg looks at a stream for five seconds, and sends what it has held back
+    /// meanwhile all at once.
+    pub(crate) fn warm(self) -> Duration {
+        Duration::from_secs(if self == Subject::FfmpegTee { 8 } else { 2 })
+    }
+
+    fn node_script(self, cell: &Cell, listen: SocketAddr, readers: SocketAddr, folder: &Path) -> Result<String> {
+        let (module, store, port) = (node_module(folder), folder.join("store"), listen.port());
+        // What it was told the last time it would do again.
+        if store.exists() {
+            std::fs::remove_dir_all(&store)?;
+        }
+        let mut script = format!(
+            "const server = new (require({module:?}))({{bind: '127.0.0.1', rtmp: {{port: {port}}}, store: {{path: {store:?}}}}}); server.run();"
+        );
+        if cell.way == Way::Push {
+            write!(
+                script,
+                "server.on('postPublish', () => setTimeout(() => {{ for (let n = 0; n < {}; n++) \
+                 server.relayServer.addTask({{mode: 'push', streamPath: '/live/s0', url: `rtmp://{readers}/live/all-${{n}}`}}); }}, 100));",
+                cell.readers
+            )?;
+        }
+        Ok(script)
     }
 
     fn nginx_config(self, cell: &Cell, listen: SocketAddr, readers: SocketAddr, folder: &Path) -> Result<String> {
