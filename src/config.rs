@@ -135,7 +135,8 @@ impl Settings {
             problems.push(problem);
             None
         });
-        let settings = destination::Settings { chunk_size, ..Default::default() };
+        let merge = self.merge.map_or_else(Default::default, Into::into);
+        let settings = destination::Settings { chunk_size, merge, ..Default::default() };
         let defaults = Defaults { settings, trust };
         let mut routes = route::Routes::new(defaults.clone(), problems);
         for destination in self.destinations {

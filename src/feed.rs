@@ -15,7 +15,7 @@ use crate::net::{Filled, Source};
 use crate::rtmp::chunk::DEFAULT_SIZE;
 use crate::rtmp::chunk::writer::{self, Header, Lane};
 use crate::stream::cursor::Read;
-use crate::stream::{Cursor, Frame, Join, Log, Preamble, Skipped};
+use crate::stream::{Cursor, Frame, Join, Log, Merge, Preamble, Skipped};
 
 /// Puts a log's frames on one session's message stream.
 #[derive(Debug)]
@@ -82,6 +82,11 @@ impl Feed {
             starts: 0,
         };
         Feed { cursor: Cursor::new(log, join), session }
+    }
+
+    /// Lets this wait. To be said before anything else.
+    pub fn merging(self, merge: Merge) -> Self {
+        Feed { cursor: self.cursor.merging(merge), ..self }
     }
 
     /// What it has done so far.

@@ -1,6 +1,6 @@
 //! The publisher's side: messages in, frames on the log.
 
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 use tracing::{info, warn};
 
 use crate::causes;
@@ -8,9 +8,9 @@ use crate::flv::{self, Kind, Role, Tag};
 use crate::inbound::visitors::{Pass, Seat};
 use crate::inbound::{Admitted, House, Inbound, turn_away};
 use crate::journal::{Code, Event as Happened};
-use crate::limits::{COMMAND_BYTES, HEADER_WAIT, KEY_FRAME_WAIT, PUBLISHER_SILENCE};
+use crate::limits::{COMMAND_BYTES, HEADER_WAIT, KEY_FRAME_WAIT, MERGE, PUBLISHER_SILENCE};
 use crate::net::Stream;
-use crate::net::connection::Error;
+use crate::net::connection::{Error, Received};
 use crate::rtmp::Message;
 use crate::rtmp::chunk::DEFAULT_SIZE;
 use crate::rtmp::chunk::writer::{self, Lane};
@@ -103,6 +103,8 @@ pub struct Ingest {
     /// When the first message came, on the stream's time line.
     began: Option<u64>,
     video: Video,
+    /// Sound that waits for a picture: its position, and until when.
+    waiting: Option<(u64, Instant)>,
     /// Audio and video that go without the header they need, and whether that has been said.
     headerless: [bool; 2],
 }
@@ -122,7 +124,7 @@ impl Ingest {
     /// The way onto `publication`'s log.
     pub fn new(publication: Publication) -> Self {
         let timeline = publication.resumed_at().map_or_else(Timeline::default, Timeline::starting_at);
-        Ingest { publication, timeline, began: None, video: Video::None, headerless: [false; 2] }
+        Ingest { publication, timeline, began: None, video: Video::None, waiting: None, headerless: [false; 2] }
     }
 
     /// Ends the stream.
@@ -144,8 +146,7 @@ impl Ingest {
                 }
             }
             self.announce();
-            let silent = |_| Error::TimedOut { phase: Phase::Media };
-            timeout(PUBLISHER_SILENCE, connection.receive()).await.map_err(silent)??;
+            self.receive(connection).await?;
             self.publication.touch();
             seat.count(connection.received());
             if mutant!(ReadsSlowly) {
@@ -157,7 +158,25 @@ impl Ingest {
         }
     }
 
-    /// Tells the stream's readers what `message` has added, once for all that came together.
+    /// Waits for more, and meanwhile lets go of sound that has waited long enough for a picture.
+    async fn receive<S: Stream>(&mut self, connection: &mut Inbound<S>) -> Result<Received, Error> {
+        let before = self.waiting.take();
+        self.waiting = self.publication.waiting().map(|position| match before {
+            Some((known, until)) if known == position => (position, until),
+            _ => (position, Instant::now() + MERGE),
+        });
+        if let Some((_, until)) = self.waiting {
+            match timeout_at(until, connection.receive()).await {
+                Ok(received) => return received,
+                Err(_) => self.publication.release(),
+            }
+        }
+        let silent = |_| Error::TimedOut { phase: Phase::Media };
+        timeout(PUBLISHER_SILENCE, connection.receive()).await.map_err(silent)?
+    }
+
+    /// Tells the stream's readers what `message` has added, once for all that came together. Those that let sound wait for a
+    /// picture (`merge: audio`) get it with the next one, or when `limits::MERGE` of it is there.
     pub fn announce(&self) {
         self.publication.announce();
     }

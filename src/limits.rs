@@ -135,6 +135,8 @@ pub const LOG_TIME: Duration = Duration::from_secs(8);
 pub const LOG_BYTES: usize = 32 << 20;
 /// A destination that falls this far behind jumps to the newest key frame.
 pub const DESTINATION_LAG: Duration = Duration::from_secs(5);
+/// Sound that is to leave with a picture waits no longer than this.
+pub const MERGE: Duration = Duration::from_millis(40);
 /// A destination starts in the newest GOP if its key frame is no older than this, else at the next one.
 pub const DESTINATION_JOIN: Duration = Duration::from_secs(2);
 /// A reader waits this much media time for a key frame, then starts without one (intra refresh never sends another).

@@ -21,6 +21,6 @@ pub use directory::{Directory, Name, Publication};
 pub use frame::{Frame, Preamble};
 pub use gauge::Reading;
 pub use hops::Hops;
-pub use log::Log;
+pub use log::{Log, Merge};
 pub use pattern::Pattern;
 pub use right::{Holder, Right, Takeover};

@@ -9,7 +9,7 @@ use rtmp_relay::Config;
 use rtmp_relay::config::file::{self, EXAMPLE};
 use rtmp_relay::config::{Problems, Settings};
 use rtmp_relay::recorder::Limits;
-use rtmp_relay::stream::Name;
+use rtmp_relay::stream::{Merge, Name};
 
 fn variables(pairs: &[(&str, &str)]) -> HashMap<String, String> {
     pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
@@ -55,8 +55,10 @@ async fn the_missions_own_file_sends_each_stream_where_it_says() {
 async fn each_destination_has_settings_of_its_own() {
     let yaml = r#"
 chunk_size: 4096
+merge: audio
 destinations:
   - url: rtmp://a/x
+    merge: none
     reconnect: {initial: 100ms, max: 2s}
     timeouts: {progress: 5s}
     max_lag: 3s
@@ -72,7 +74,9 @@ destinations:
         (ms(100), s(2), s(10), s(5))
     );
     assert_eq!((a.max_lag, a.max_bitrate, a.chunk_size), (s(3), Some(8_000_000), 60_000));
-    assert_eq!(b, rtmp_relay::destination::Settings { chunk_size: 4096, ..Default::default() });
+    assert_eq!(a.merge, Merge::None);
+    let (chunk_size, merge) = (4096, Merge::Audio);
+    assert_eq!(b, rtmp_relay::destination::Settings { chunk_size, merge, ..Default::default() });
 }
 
 #[tokio::test]

@@ -8,9 +8,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use proptest::prelude::*;
 use rtmp_relay::flv::{Kind, classify};
+use rtmp_relay::limits::MERGE;
 use rtmp_relay::stream::cursor::Read;
 use rtmp_relay::stream::log::Limits;
-use rtmp_relay::stream::{Cursor, Frame, Join, Log, Preamble, Skipped};
+use rtmp_relay::stream::{Cursor, Frame, Join, Log, Merge, Preamble, Skipped};
 
 const FRAME_MS: u64 = 100;
 const LOG: Limits = Limits { time: Duration::from_secs(3), bytes: usize::MAX };
@@ -177,6 +178,87 @@ fn a_reader_that_has_gone_is_called_no_more() {
     assert_eq!(Arc::strong_count(&calls), 1, "and nothing holds its waker");
 }
 
+/// Appends frames written as `I0` (a key frame at 0 ms), `P33`, `A23`.
+fn tell(log: &Log, frames: &str) {
+    for word in frames.split(' ') {
+        let (letter, time) = word.split_at(1);
+        log.append(Frame {
+            kind: if letter == "A" { Kind::Audio } else { Kind::Video },
+            time: time.parse().unwrap(),
+            delta: 0,
+            payload: Bytes::copy_from_slice(word.as_bytes()),
+            wire: Bytes::new(),
+            start: letter == "I",
+            preamble: Arc::new(Preamble::new(1)),
+        });
+    }
+}
+
+#[test]
+fn a_reader_that_merges_gets_sound_with_the_next_picture_and_pictures_at_once() {
+    let log = log();
+    let (mut merging, mut plain) =
+        (Cursor::new(log.clone(), PATIENT).merging(Merge::Audio), Cursor::new(log.clone(), PATIENT));
+    for (frames, merged) in [
+        ("I0", "!I0 "),
+        ("A2", ""),
+        ("A25", ""),
+        ("P33", "A2 A25 P33 "),
+        ("A48 P66 A71", "A48 P66 "),
+        ("P100", "A71 P100 "),
+    ] {
+        tell(&log, frames);
+        assert_eq!(read(&mut merging), merged, "{frames}");
+        assert_eq!(read(&mut plain).trim_start_matches('!').trim_end(), frames);
+    }
+    tell(&log, "A117");
+    assert_eq!((read(&mut merging).as_str(), log.waiting()), ("", None), "nobody has asked to be called");
+    merging.wake(std::task::Waker::noop().clone());
+    assert_eq!(log.waiting(), Some(10));
+    log.release();
+    assert_eq!((read(&mut merging).as_str(), log.waiting()), ("A117 ", None));
+    tell(&log, "A140");
+    log.end();
+    assert_eq!(read(&mut merging), "A140 ", "the end holds nothing back");
+}
+
+#[test]
+fn sound_without_pictures_waits_no_longer_than_the_limit() {
+    let (log, limit) = (log(), MERGE.as_millis() as u64);
+    let mut cursor = Cursor::new(log.clone(), PATIENT).merging(Merge::Audio);
+    tell(&log, "I0 A5");
+    assert_eq!(read(&mut cursor), "!I0 ");
+    tell(&log, &format!("A{}", 4 + limit));
+    assert_eq!(read(&mut cursor), "");
+    tell(&log, &format!("A{}", 5 + limit));
+    assert_eq!(read(&mut cursor), format!("A5 A{} A{} ", 4 + limit, 5 + limit));
+}
+
+#[test]
+fn who_lets_sound_wait_is_not_called_for_it() {
+    use std::sync::atomic::{AtomicU32, Ordering};
+    use std::task::Wake;
+    struct Calls(AtomicU32);
+    impl Wake for Calls {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+    let (log, calls) = (log(), Arc::new(Calls(AtomicU32::new(0))));
+    let mut cursor = Cursor::new(log.clone(), PATIENT).merging(Merge::Audio);
+    cursor.wake(calls.clone().into());
+    let mut called = |frames: &str| {
+        tell(&log, frames);
+        log.announce();
+        calls.0.swap(0, Ordering::Relaxed)
+    };
+    assert_eq!([called("I0"), called("A5"), called("A28"), called("P33"), called("P66 A51")], [1, 0, 0, 1, 1]);
+    log.release();
+    assert_eq!(calls.0.swap(0, Ordering::Relaxed), 1);
+    log.end();
+    assert_eq!(calls.0.load(Ordering::Relaxed), 1);
+}
+
 /// One step of a world with one log and one reader.
 #[derive(Debug, Clone)]
 enum Step {
@@ -228,6 +310,41 @@ impl Model {
 }
 
 proptest! {
+    /// Whatever comes, and whenever either reads: what one has and the other has not is sound, less of it than the limit.
+    #[test]
+    fn merging_loses_nothing_and_changes_no_order(
+        frames in prop::collection::vec((prop::sample::select(vec!['I', 'P', 'A', 'A']), 0..50u64, 0..8u8), 0..200)
+    ) {
+        let log = Arc::new(Log::new(Limits { time: Duration::MAX, bytes: usize::MAX }));
+        let mut plain = Cursor::new(log.clone(), PATIENT);
+        let mut merging = Cursor::new(log.clone(), PATIENT).merging(Merge::Audio);
+        let (mut all, mut merged) = (String::new(), String::new());
+        let mut time = 0;
+        for (letter, after, then) in frames {
+            time += after;
+            tell(&log, &format!("{letter}{time}"));
+            match then {
+                0 => log.release(),
+                1 => all += &read(&mut plain),
+                2 | 3 => merged += &read(&mut merging),
+                _ => {
+                    all += &read(&mut plain);
+                    merged += &read(&mut merging);
+                    let waits: Vec<&str> = all.strip_prefix(&merged).expect("the same, in the same order").split_whitespace().collect();
+                    let times: Vec<u64> = waits.iter().filter_map(|word| word.strip_prefix('A')?.parse().ok()).collect();
+                    prop_assert_eq!(times.len(), waits.len(), "only sound waits: {:?}", &waits);
+                    if let (Some(first), Some(last)) = (times.first(), times.last()) {
+                        prop_assert!(u128::from(last - first) < MERGE.as_millis());
+                    }
+                }
+            }
+        }
+        log.end();
+        all += &read(&mut plain);
+        merged += &read(&mut merging);
+        prop_assert_eq!(all, merged);
+    }
+
     #[test]
     fn a_cursor_reads_what_the_model_reads(steps in steps()) {
         let log = log();

@@ -2,6 +2,9 @@
 
 use rtmp_relay::config::{self, Config};
 use rtmp_relay::destination::{Class, Settings, State};
+use rtmp_relay::flv::Kind;
+use rtmp_relay::limits::MERGE;
+use rtmp_relay::stream::Merge;
 use sim::{Act, Answer, World, ms, secs};
 
 /// `kick` is sent to like this, `youtube` as ever.
@@ -62,4 +65,50 @@ fn a_destination_waits_as_long_as_it_is_told_between_tries_and_for_a_server_that
     deaf.run(secs(9));
     assert!(deaf.status("relay", "kick").last_error.expect("an error").contains("taken nothing for 3 s"));
     assert_eq!(deaf.status("relay", "youtube").state, State::Live);
+}
+
+/// A segment is on its way for 1 to 30 ms.
+const JITTER: std::time::Duration = ms(30);
+
+#[test]
+fn sound_that_is_merged_comes_with_the_next_picture_or_40_ms_late_and_nothing_is_lost_or_out_of_order() {
+    let merging = Settings { merge: Merge::Audio, ..Settings::default() };
+    let mut world = World::seeded(9)
+        .relay_told("relay", {
+            let urls = ["rtmp://kick/{app}/{stream}", "rtmp://youtube/{app}/{stream}"];
+            let mut destinations = config::destinations(&urls).expect("URLs");
+            destinations[0].settings = merging;
+            Config { listen: config::listen(":1935").expect("an address"), destinations, ..Config::default() }
+        })
+        .server("kick", |_| Answer::Accept)
+        .server("youtube", |_| Answer::Accept)
+        // It falls silent here and there, once in mid-GOP right after a sound: nothing comes after it to go with.
+        .encoder(
+            "obs",
+            "relay/live/show",
+            &[
+                Act::Publish(ms(4_010)),
+                Act::Wait(secs(3)),
+                Act::Publish(ms(2_025)),
+                Act::Wait(secs(2)),
+                Act::Publish(secs(2)),
+                Act::Wait(secs(20)),
+            ],
+        );
+    world.run(secs(12));
+    let [merged, plain] = ["kick", "youtube"].map(|server| world.sessions(server)[0].tape.clone());
+    assert_eq!(merged.len(), plain.len());
+    let mut later = [(0, 0.0); Kind::ALL.len()];
+    for (number, (merged, plain)) in merged.iter().zip(&plain).enumerate() {
+        assert_eq!((merged.kind, merged.time, &merged.payload), (plain.kind, plain.time, &plain.payload), "{number}");
+        let limit = if merged.kind == Kind::Audio { MERGE + JITTER } else { JITTER };
+        assert!(merged.at.saturating_sub(plain.at) <= limit, "{merged:?} came at {:?} after {:?}", merged.at, plain.at);
+        let (count, sum) = &mut later[merged.kind as usize];
+        *count += 1;
+        *sum += merged.at.as_secs_f64() - plain.at.as_secs_f64();
+    }
+    let [sound, picture] =
+        [Kind::Audio, Kind::Video].map(|kind| later[kind as usize].1 / f64::from(later[kind as usize].0));
+    assert!((0.005..0.040).contains(&sound), "sounds are {sound} s later");
+    assert!(picture.abs() < 0.005, "pictures are {picture} s later");
 }

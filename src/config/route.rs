@@ -288,6 +288,9 @@ fn sending(given: &settings::Destination, defaults: Settings) -> Result<Settings
     if let Some(ChunkSize(size)) = given.chunk_size {
         settings.chunk_size = size;
     }
+    if let Some(merge) = given.merge {
+        settings.merge = merge.into();
+    }
     if let Some(At { value, place }) = &given.reconnect {
         let before = settings.reconnect;
         settings.reconnect.initial = within(*place, "initial", value.initial, before.initial, &RECONNECT_WAITS)?;

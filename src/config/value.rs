@@ -5,16 +5,17 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::str::FromStr;
 use std::time::Duration;
 
+use clap::ValueEnum;
 use ipnet::IpNet;
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::gate::addresses;
 use crate::limits::{CHUNK_SIZES, SEGMENT_BYTES, SEGMENT_TIME};
 use crate::net::tls::fingerprint::{self, Fingerprint};
 use crate::platforms::{self, Platform};
 use crate::rtmp::Secret;
-use crate::stream::{Pattern, pattern};
+use crate::stream::{self, Pattern, pattern};
 
 /// What is wrong with a value. It is never repeated, since it may hold a key that was put in the wrong place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -83,6 +84,16 @@ pub struct SegmentSize(pub u64);
 #[serde(try_from = "String")]
 #[schemars(with = "u32", extend("minimum" = CHUNK_SIZES.start(), "maximum" = CHUNK_SIZES.end()))]
 pub struct ChunkSize(pub usize);
+
+/// What waits, so that it leaves in one write with what comes next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Merge {
+    /// Nothing
+    None,
+    /// Sound, for the next picture, 40 ms at most
+    Audio,
+}
 
 /// A network, or one address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
@@ -213,6 +224,15 @@ impl FromStr for ApiListen {
         match text {
             "off" => Ok(ApiListen::Off),
             address => address.parse().map(|Listen(address)| ApiListen::At(address)).map_err(|_| Error::ApiListen),
+        }
+    }
+}
+
+impl From<Merge> for stream::Merge {
+    fn from(merge: Merge) -> Self {
+        match merge {
+            Merge::None => stream::Merge::None,
+            Merge::Audio => stream::Merge::Audio,
         }
     }
 }

@@ -40,7 +40,8 @@ impl<N: Network> Destination<N> {
         recalled: impl Future<Output = ()>,
     ) -> Result<(), Error> {
         let metadata = Metadata::SetDataFrame;
-        connection.feed(Feed::new(self.log.clone(), self.join, stream, self.settings.chunk_size, metadata));
+        let feed = Feed::new(self.log.clone(), self.join, stream, self.settings.chunk_size, metadata);
+        connection.feed(feed.merging(self.settings.merge));
         self.row.update(Status::session_began);
         let stream_name = self.row.status().stream.map(display);
         info!(destination = %self.row.name(), stream = stream_name, "destination live");

@@ -6,13 +6,15 @@ use crate::guard::Guard;
 use crate::limits::{DESTINATION_JOIN, DESTINATION_LAG, RECONNECT_FIRST, RECONNECT_MAX, STALL, STEP};
 use crate::platforms::Platform;
 use crate::rtmp::chunk::DEFAULT_SIZE;
-use crate::stream::Join;
+use crate::stream::{Join, Merge};
 
 /// How a destination is sent to. The default is right for every platform that is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Settings {
     /// The chunk size it is sent with, in bytes.
     pub chunk_size: usize,
+    /// What waits a moment, so that it leaves in one write with what comes next.
+    pub merge: Merge,
     /// How soon it is tried again.
     pub reconnect: Reconnect,
     /// How long it may keep us waiting.
@@ -57,6 +59,7 @@ impl Default for Settings {
     fn default() -> Self {
         Settings {
             chunk_size: DEFAULT_SIZE,
+            merge: Merge::None,
             reconnect: Reconnect::default(),
             timeouts: Timeouts::default(),
             max_lag: DESTINATION_LAG,

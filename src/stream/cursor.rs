@@ -5,7 +5,7 @@ use std::task::Waker;
 use std::time::Duration;
 
 use super::log::State;
-use super::{Frame, Log};
+use super::{Frame, Log, Merge};
 use crate::limits::KEY_FRAME_WAIT;
 
 /// Where a reader starts and how far it may fall behind.
@@ -23,6 +23,7 @@ pub struct Cursor {
     log: Arc<Log>,
     position: u64,
     lag_max: Duration,
+    merge: Merge,
     /// Looking for a place to start since this media time (`None` before there is any), or reading.
     seeking: Option<Option<u64>>,
     /// The next frame does not follow the last one read.
@@ -74,6 +75,7 @@ impl Cursor {
             log,
             position,
             lag_max: join.lag_max,
+            merge: Merge::None,
             seeking: Some(since),
             jumped: true,
             begun: None,
@@ -81,6 +83,12 @@ impl Cursor {
             evicted: false,
             reader: None,
         }
+    }
+
+    /// Lets this wait. To be said before anything else.
+    pub fn merging(mut self, merge: Merge) -> Self {
+        self.merge = merge;
+        self
     }
 
     /// Calls `visit` for each frame from here on, until it returns false or nothing is left. Its second argument is true
@@ -97,7 +105,9 @@ impl Cursor {
             self.jumped = true;
             self.seek(&state, behind);
         }
+        let end = state.end_for(self.merge);
         while self.seeking.is_none()
+            && self.position < end
             && let Some(frame) = state.frame(self.position)
         {
             self.begun.get_or_insert(self.position);
@@ -136,7 +146,7 @@ impl Cursor {
 
     /// Asks the log to call `waker` whenever there is more. One waker a cursor: a new one takes the old one's place.
     pub fn wake(&mut self, waker: Waker) {
-        let id = self.log.register(waker);
+        let id = self.log.register(waker, self.merge);
         if let Some(old) = self.reader.replace(id) {
             self.log.unregister(old);
         }

@@ -319,6 +319,16 @@ impl Publication {
         self.log.announce();
     }
 
+    /// The position of sound that some reader lets wait for a picture, if there is any.
+    pub fn waiting(&self) -> Option<u64> {
+        self.log.waiting()
+    }
+
+    /// Lets go what waits.
+    pub fn release(&self) {
+        self.log.release();
+    }
+
     /// Notes that the publisher has been heard of just now.
     pub fn touch(&self) {
         *self.presence.lock() = Instant::now();
@@ -350,8 +360,10 @@ impl Drop for Publication {
             state.entries.insert(self.name.clone(), Entry::Lost(self.log.clone(), Instant::now()));
         }
         drop(state);
-        if self.ended {
-            self.log.end();
+        match self.ended {
+            true => self.log.end(),
+            // Nobody is left who would look at the clock.
+            false => self.log.release(),
         }
         self.directory.changed.notify_one();
     }

@@ -10,7 +10,7 @@ use tokio::sync::Notify;
 use super::gauge::{Gauge, Reading};
 use super::{Frame, Hops};
 use crate::flv::Kind;
-use crate::limits::{LOG_BYTES, LOG_TIME};
+use crate::limits::{LOG_BYTES, LOG_TIME, MERGE};
 
 /// How much a log keeps: whichever is reached first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,7 +27,23 @@ impl Default for Limits {
     }
 }
 
-/// A bounded log of frames. Positions count frames from the stream's beginning and never come again.
+/// What a reader lets wait, so that it leaves in one write with what comes after it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Merge {
+    /// Nothing.
+    #[default]
+    None,
+    /// Sound, for the next picture.
+    Audio,
+}
+
+/// A bounded log of frames. Positions count frames from the stream's beginning and never come again. For readers that let sound
+/// wait it has an end of their own: behind it there is only sound, and no more than `limits::MERGE` of it.
+///
+/// ```text
+///   ▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒ V a V a a
+///                               merged ┘   └ end
+/// ```
 #[derive(Debug)]
 pub struct Log {
     state: Mutex<State>,
@@ -52,9 +68,20 @@ pub(super) struct State {
     session: u64,
     hops: Hops,
     last: [Option<u64>; 3],
+    /// The end for readers that let sound wait, and where it was when they were last called.
+    merged: u64,
+    announced: u64,
     /// In order of arrival, so that the same run wakes them in the same order. Copied when it changes, not when it is used.
-    readers: Arc<Vec<(u64, Waker)>>,
+    readers: Arc<Vec<Reader>>,
     next_reader: u64,
+}
+
+/// Somebody to call when there is more.
+#[derive(Debug, Clone)]
+struct Reader {
+    id: u64,
+    merge: Merge,
+    waker: Waker,
 }
 
 impl Log {
@@ -71,6 +98,8 @@ impl Log {
             session: 0,
             hops: Hops::default(),
             last: [None; 3],
+            merged: 0,
+            announced: 0,
             readers: Arc::default(),
             next_reader: 0,
         };
@@ -86,14 +115,37 @@ impl Log {
         }
     }
 
-    /// Calls every reader, in the order they came. The log is not locked meanwhile: readers read it, and some write to their
-    /// sockets before they return.
+    /// Calls every reader, in the order they came; those that let sound wait, if there is something else. The log is not
+    /// locked meanwhile: readers read it, and some write to their sockets before they return.
     pub fn announce(&self) {
-        let readers = self.state().readers.clone();
+        let (readers, merged) = {
+            let mut state = self.state();
+            let merged = state.ended || state.merged != state.announced;
+            state.announced = state.merged;
+            (state.readers.clone(), merged)
+        };
         let all = if mutant!(OnlyTheFirstHears) { 1 } else { readers.len() };
-        for (_, waker) in readers.iter().take(all) {
-            waker.wake_by_ref();
+        for reader in readers.iter().take(all) {
+            if merged || reader.merge == Merge::None {
+                reader.waker.wake_by_ref();
+            }
         }
+    }
+
+    /// The position of sound that some reader lets wait, if there is any.
+    pub fn waiting(&self) -> Option<u64> {
+        let state = self.state();
+        let waits = state.merged < state.end() && state.readers.iter().any(|reader| reader.merge == Merge::Audio);
+        waits.then_some(state.merged)
+    }
+
+    /// Lets go what waits.
+    pub fn release(&self) {
+        {
+            let mut state = self.state();
+            state.merged = state.end();
+        }
+        self.announce();
     }
 
     /// Ends the stream: readers read what is left, then see the end.
@@ -184,13 +236,13 @@ impl Log {
     }
 
     /// Puts a reader's waker into the list, at its end.
-    pub(super) fn register(&self, waker: Waker) -> u64 {
+    pub(super) fn register(&self, waker: Waker, merge: Merge) -> u64 {
         let mut state = self.state();
         let id = state.next_reader;
         state.next_reader += 1;
         let readers = Arc::make_mut(&mut state.readers);
         let at = if mutant!(AnyOrder) { fastrand::usize(..=readers.len()) } else { readers.len() };
-        readers.insert(at, (id, waker));
+        readers.insert(at, Reader { id, merge, waker });
         id
     }
 
@@ -199,7 +251,7 @@ impl Log {
         let _gone = {
             let mut state = self.state();
             let readers = Arc::make_mut(&mut state.readers);
-            readers.iter().position(|(known, _)| *known == id).map(|at| readers.remove(at))
+            readers.iter().position(|reader| reader.id == id).map(|at| readers.remove(at))
         };
     }
 
@@ -222,7 +274,11 @@ impl State {
         if frame.start {
             self.starts.push_back(self.end());
         }
+        let waits = frame.kind == Kind::Audio && self.has_room_to_wait(frame.time);
         self.frames.push_back(frame);
+        if !waits {
+            self.merged = self.end();
+        }
         while !mutant!(LogGrows)
             && self.frames.len() > 1
             && (self.bytes > self.limits.bytes || self.span() > self.limits.time)
@@ -252,9 +308,23 @@ impl State {
         Duration::from_millis(self.newest_time().unwrap_or(0).saturating_sub(first))
     }
 
+    /// Whether sound of this time may wait too: what waits is no older than `limits::MERGE`.
+    fn has_room_to_wait(&self, time: u64) -> bool {
+        let oldest = self.frame(self.merged.max(self.first)).map_or(time, |frame| frame.time);
+        Duration::from_millis(time.saturating_sub(oldest)) < MERGE
+    }
+
     /// The position after the newest frame.
     pub(super) fn end(&self) -> u64 {
         self.first + self.frames.len() as u64
+    }
+
+    /// Where a reader that merges like this has to stop.
+    pub(super) fn end_for(&self, merge: Merge) -> u64 {
+        match merge {
+            Merge::Audio if !self.ended => self.merged,
+            Merge::Audio | Merge::None => self.end(),
+        }
     }
 
     /// The newest position where decoding may start.

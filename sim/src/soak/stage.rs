@@ -11,7 +11,7 @@ use rtmp_relay::config::{self, Config};
 use rtmp_relay::destination::{Board, State, Status};
 use rtmp_relay::limits::{STALL, STEP};
 use rtmp_relay::relay::Relay;
-use rtmp_relay::stream::Directory;
+use rtmp_relay::stream::{Directory, Merge};
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
@@ -162,7 +162,10 @@ impl Stage {
         let urls: Vec<String> =
             SERVERS[..self.plan.servers].iter().map(|to| format!("rtmp://{to}/{{app}}/{{stream}}")).collect();
         let mut destinations = config::destinations(&urls).expect("URLs");
-        destinations.iter_mut().for_each(|route| route.settings.chunk_size = self.plan.chunk_size);
+        for (number, route) in destinations.iter_mut().enumerate() {
+            route.settings.chunk_size = self.plan.chunk_size;
+            route.settings.merge = if number % 2 == 1 { Merge::Audio } else { Merge::None };
+        }
         let config = Config {
             listen: config::listen(":1935").expect("an address"),
             destinations,
