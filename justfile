@@ -57,8 +57,7 @@ interop *args:
 
 # What a delivered bit costs, against a program that only sends bytes: docs/benchmarks.md. Takes half an hour of a quiet machine.
 bench *args="--rounds 3 --seconds 8":
-    cargo build --release --package rtmp-relay
-    cargo build --release --package bench
+    cargo build --release --package rtmp-relay --package bench
     target/release/bench run {{args}} --subjects floor,relay,relay-merge \
       --cells push-1,push-5,push-20,push-100,push-500,play-50,play-200,play-500,play-2000@1,push-50x10,push-200x1,rtmps-20,bulk-1,bulk-5,bulk-20
     target/release/bench facts
@@ -67,16 +66,14 @@ bench *args="--rounds 3 --seconds 8":
 # The same beside nginx-rtmp, ffmpeg tee + fifo and node-media-server.
 bench-peers *args="--rounds 3 --seconds 8":
     tests/bench/setup-peers
-    cargo build --release --package rtmp-relay
-    cargo build --release --package bench
+    cargo build --release --package rtmp-relay --package bench
     target/release/bench run {{args}} --rows peers.jsonl --subjects floor,relay,nginx-60000,nginx-4096,ffmpeg-tee,node-media-server \
       --cells push-5,push-20,push-100,play-50,play-200,play-500
     target/release/bench report
 
 # An hour to five servers, of which one comes and goes and one takes nothing; memory must not grow. Takes --minutes.
 soak-real *args="":
-    cargo build --release --package rtmp-relay
-    cargo build --release --package bench
+    cargo build --release --package rtmp-relay --package bench
     target/release/bench soak {{args}}
     target/release/bench report
 

@@ -95,7 +95,7 @@ fn sound_that_is_merged_comes_with_the_next_picture_or_40_ms_late_and_nothing_is
                 Act::Wait(secs(20)),
             ],
         );
-    world.run(secs(12));
+    world.run(secs(15));
     let [merged, plain] = ["kick", "youtube"].map(|server| world.sessions(server)[0].tape.clone());
     assert_eq!(merged.len(), plain.len());
     let mut later = [(0, 0.0); Kind::ALL.len()];

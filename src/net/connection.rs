@@ -426,11 +426,16 @@ impl Outbox {
     }
 
     fn poll_write<S: Stream>(&mut self, stream: &mut S, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        let mut slices = [IoSlice::new(&[]); SLICES];
-        for (slice, bytes) in slices.iter_mut().zip(&self.slices) {
-            *slice = IoSlice::new(bytes);
-        }
-        let written = ready!(Pin::new(stream).poll_write_vectored(cx, &slices[..self.slices.len().min(SLICES)]))?;
+        let written = if let (Some(only), 1) = (self.slices.front(), self.slices.len()) {
+            // Nearly always: a message that everybody is sent. A list for the kernel would cost more than all else here.
+            ready!(Pin::new(stream).poll_write(cx, only))?
+        } else {
+            let mut slices = [IoSlice::new(&[]); SLICES];
+            for (slice, bytes) in slices.iter_mut().zip(&self.slices) {
+                *slice = IoSlice::new(bytes);
+            }
+            ready!(Pin::new(stream).poll_write_vectored(cx, &slices[..self.slices.len().min(SLICES)]))?
+        };
         self.advance(written);
         Poll::Ready(Ok(written))
     }
