@@ -11,11 +11,17 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
 use bytes::Bytes;
+use rtmp_relay::feed::{Feed, Metadata};
+use rtmp_relay::flv::Kind;
 use rtmp_relay::limits::{READ_BYTES_MAX, REPLY_BYTES};
 use rtmp_relay::net::connection::{Error, Received};
 use rtmp_relay::net::{Connection, Filled, Source, Stream};
+use rtmp_relay::rtmp::chunk::DEFAULT_SIZE;
+use rtmp_relay::rtmp::chunk::writer::{self, Lane};
 use rtmp_relay::rtmp::session::Phase;
-use rtmp_relay::rtmp::{ServerSession, handshake};
+use rtmp_relay::rtmp::{Payload, ServerSession, handshake};
+use rtmp_relay::stream::log::Limits;
+use rtmp_relay::stream::{Frame, Join, Log, Merge, Preamble};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_test::io::{Builder, Mock};
 
@@ -297,4 +303,82 @@ async fn one_read_takes_so_much_of_a_peer_that_always_has_more_and_no_more() {
     }
     let largest = largest.load(Ordering::Relaxed);
     assert!((READ_BYTES_MAX..=2 * READ_BYTES_MAX).contains(&largest), "{largest}");
+}
+
+/// A peer that takes everything, and remembers what each write brought.
+#[derive(Clone, Default)]
+struct Writes(Arc<Mutex<Vec<Vec<u8>>>>);
+
+impl Stream for Writes {}
+
+impl AsyncRead for Writes {
+    fn poll_read(self: Pin<&mut Self>, _: &mut Context<'_>, _: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Poll::Pending
+    }
+}
+
+impl AsyncWrite for Writes {
+    fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.0.lock().unwrap().push(bytes.to_vec());
+        Poll::Ready(Ok(bytes.len()))
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let bytes: Vec<u8> = slices.iter().flat_map(|slice| slice.to_vec()).collect();
+        self.poll_write(cx, &bytes)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+/// A connection in step with a log, and its writes.
+fn fed(log: &Arc<Log>, merge: Merge) -> (Connection<Writes, ServerSession, Feed>, Writes) {
+    let writes = Writes::default();
+    let mut connection = Connection::new(writes.clone(), ServerSession::new([7; 1528]));
+    let join = Join { newest_if_within: Duration::MAX, lag_max: Duration::MAX };
+    connection.feed(Feed::new(log.clone(), join, 1, DEFAULT_SIZE, Metadata::Plain).merging(merge));
+    assert!(std::pin::pin!(connection.receive()).poll(&mut Context::from_waker(Waker::noop())).is_pending());
+    (connection, writes)
+}
+
+#[tokio::test]
+async fn sound_that_is_merged_leaves_in_the_write_of_the_next_picture_and_the_bytes_are_the_same() {
+    let log = Arc::new(Log::new(Limits::default()));
+    let (_merging, merged) = fed(&log, Merge::Audio);
+    let (_plain, plain) = fed(&log, Merge::None);
+    let preamble = Arc::new(Preamble::new(1));
+    let mut writes = Vec::new();
+    for (kind, time) in [
+        (Kind::Video, 0),
+        (Kind::Audio, 5),
+        (Kind::Audio, 28),
+        (Kind::Video, 33),
+        (Kind::Video, 66),
+        (Kind::Audio, 51),
+        (Kind::Data, 60),
+    ] {
+        let delta = log.delta(kind, time);
+        let (wire, payload) =
+            writer::shared(Lane::of(kind), delta, Payload::from(&time.to_be_bytes()[..]), DEFAULT_SIZE);
+        let start = kind == Kind::Video && time == 0;
+        log.append(Frame { kind, time, delta, payload, wire, start, preamble: preamble.clone() });
+        log.announce();
+        writes.push((merged.0.lock().unwrap().len(), plain.0.lock().unwrap().len()));
+    }
+    assert_eq!(writes, [(1, 1), (1, 2), (1, 3), (2, 4), (3, 5), (3, 6), (4, 7)]);
+    assert_eq!(merged.0.lock().unwrap().concat(), plain.0.lock().unwrap().concat());
 }

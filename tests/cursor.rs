@@ -11,7 +11,7 @@ use rtmp_relay::flv::{Kind, classify};
 use rtmp_relay::limits::MERGE;
 use rtmp_relay::stream::cursor::Read;
 use rtmp_relay::stream::log::Limits;
-use rtmp_relay::stream::{Cursor, Frame, Join, Log, Merge, Preamble, Skipped};
+use rtmp_relay::stream::{Cursor, Directory, Frame, Hops, Join, Log, Merge, Name, Preamble, Skipped};
 
 const FRAME_MS: u64 = 100;
 const LOG: Limits = Limits { time: Duration::from_secs(3), bytes: usize::MAX };
@@ -214,12 +214,24 @@ fn a_reader_that_merges_gets_sound_with_the_next_picture_and_pictures_at_once() 
     tell(&log, "A117");
     assert_eq!((read(&mut merging).as_str(), log.waiting()), ("", None), "nobody has asked to be called");
     merging.wake(std::task::Waker::noop().clone());
-    assert_eq!(log.waiting(), Some(10));
+    assert_eq!(log.waiting(), Some(8));
     log.release();
     assert_eq!((read(&mut merging).as_str(), log.waiting()), ("A117 ", None));
     tell(&log, "A140");
     log.end();
     assert_eq!(read(&mut merging), "A140 ", "the end holds nothing back");
+}
+
+#[tokio::test]
+async fn a_publisher_that_is_lost_leaves_no_sound_waiting() {
+    let publication = Directory::new(LOG).publish(Name::new("live/show").unwrap(), Hops::default()).unwrap();
+    let log = publication.log().clone();
+    let mut cursor = Cursor::new(log.clone(), PATIENT).merging(Merge::Audio);
+    tell(&log, "I0 A5");
+    assert_eq!(read(&mut cursor), "!I0 ");
+    drop(publication);
+    assert_eq!(read(&mut cursor), "A5 ");
+    assert!(!log.has_ended());
 }
 
 #[test]
