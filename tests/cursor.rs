@@ -259,7 +259,7 @@ fn who_lets_sound_wait_is_not_called_for_it() {
     let (log, calls) = (log(), Arc::new(Calls(AtomicU32::new(0))));
     let mut cursor = Cursor::new(log.clone(), PATIENT).merging(Merge::Audio);
     cursor.wake(calls.clone().into());
-    let mut called = |frames: &str| {
+    let called = |frames: &str| {
         tell(&log, frames);
         log.announce();
         calls.0.swap(0, Ordering::Relaxed)
