@@ -46,15 +46,20 @@ pub(crate) fn draw(panels: &[Panel], path: &Path) -> Result<()> {
         let points = || panel.lines.iter().flat_map(|line| &line.points);
         let across = range(points().map(|point| point.0));
         let up = range(points().map(|point| point.1));
+        let (counts, ratios) = (
+            marks(&[1.0, 5.0, 20.0, 50.0, 100.0, 200.0, 500.0], &across),
+            marks(&[0.5, 0.7, 1.0, 1.5, 2.0, 3.0, 5.0, 8.0], &up),
+        );
         let mut chart = ChartBuilder::on(area)
             .caption(&panel.title, ("sans-serif", 18))
             .margin(10)
             .x_label_area_size(30)
             .y_label_area_size(44)
-            .build_cartesian_2d(across.log_scale(), up.log_scale())
+            .build_cartesian_2d(across.log_scale().with_key_points(counts), up.log_scale().with_key_points(ratios))
             .map_err(failed)?;
         let whole = |value: &f64| format!("{value:.0}");
         let mut mesh = chart.configure_mesh();
+        mesh.light_line_style(WHITE).bold_line_style(BLACK.mix(0.1));
         mesh.y_desc("CPU ÷ floor").y_label_formatter(&|value| format!("{value:.1}")).x_label_formatter(&whole);
         mesh.draw().map_err(failed)?;
         for line in &panel.lines {
@@ -77,6 +82,11 @@ fn range(values: impl Iterator<Item = f64>) -> Range<f64> {
     let (least, most) =
         values.fold((f64::INFINITY, 0.0_f64), |(least, most), value| (least.min(value), most.max(value)));
     least * 0.8..most * 1.3
+}
+
+/// Those that are in it.
+fn marks(all: &[f64], within: &Range<f64>) -> Vec<f64> {
+    all.iter().copied().filter(|mark| within.contains(mark)).collect()
 }
 
 fn failed(error: impl std::fmt::Display) -> anyhow::Error {
