@@ -31,6 +31,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::config::api::{LISTEN, Listen};
+use crate::config::keeper::Keeper;
 use crate::limits::{ACCEPT_REST, API_CALL, API_CONNECTIONS, API_HEAD_BYTES, STALL};
 use crate::net::{Listener, Network};
 use crate::relay::Relay;
@@ -80,8 +81,9 @@ pub struct Error {
 }
 
 impl<N: Network> Api<N> {
-    /// Listens as the relay's configuration says; none if that is nowhere.
-    pub async fn bind(net: N, relay: &Relay<N>) -> Result<Option<Self>, Error> {
+    /// Listens as the relay's configuration says; none if that is nowhere. What is to outlive the relay goes to the keeper of its
+    /// configuration file, if it has one.
+    pub async fn bind(net: N, relay: &Relay<N>, keeper: Option<Keeper>) -> Result<Option<Self>, Error> {
         let (listener, moved) = match relay.present().load().api.listen {
             Listen::Off => return Ok(None),
             Listen::At(address) => (listen(&net, address).await?, false),
@@ -92,7 +94,7 @@ impl<N: Network> Api<N> {
         };
         let address = listener.local_addr().map_err(|source| Error { address: LISTEN, source })?;
         let clock = net.clone();
-        let desk = Arc::new(Desk::new(relay, address, move || clock.time_of_day()));
+        let desk = Arc::new(Desk::new(relay, keeper, address, move || clock.time_of_day()));
         let door = Door::new(relay.directory().clone(), relay.visitors().clone(), relay.gate().clone());
         let routes = router(desk.clone(), Arc::new(door));
         Ok(Some(Api { net, listener, address, moved, desk, routes, tasks: JoinSet::new() }))

@@ -24,7 +24,9 @@ use crate::stream::log::Limits;
 
 pub mod access;
 pub mod api;
+pub mod edit;
 pub mod file;
+pub mod keeper;
 mod key;
 pub mod problem;
 mod recording;

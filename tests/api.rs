@@ -279,6 +279,19 @@ async fn a_destination_is_added_changed_switched_and_removed() {
     assert_eq!((&changed["backup_server"], &changed["platform"]), (&json!("rtmp://127.0.0.1:2"), &json!("youtube")));
     assert_eq!(patch(json!({"url": "rtmp://127.0.0.1:3/live/MINE"})).await.status, 200);
 
+    for (method, path) in
+        [("POST", "inside/enable"), ("POST", "inside/disable"), ("PATCH", "inside"), ("DELETE", "one")]
+    {
+        let refused = api.call(method, &format!("/api/v1/destinations/{path}?persist=true"), None).await;
+        // What the API has added is in no file, and needs none to go.
+        if method != "DELETE" {
+            assert_eq!((refused.status, &*refused.code()), (409, "not_persisted"), "{path}");
+        }
+    }
+    assert_eq!(
+        api.post("/api/v1/destinations", &json!({"name": "one", "url": "rtmp://127.0.0.1:9/live"})).await.status,
+        201
+    );
     let switch = async |what: &str| api.call("POST", &format!("/api/v1/destinations/one/{what}"), None).await;
     assert_eq!(switch("disable").await.json()["streams"][0]["state"], "disabled");
     assert_eq!(switch("enable").await.json()["streams"][0]["state"], "waiting");

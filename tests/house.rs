@@ -94,6 +94,7 @@ const MAY_USE: [(&str, &[&str]); 27] = [
             "ingest",
             "inbound",
             "gate",
+            "origin",
             "preflight",
             "platforms",
         ],

@@ -5,76 +5,18 @@
 #![allow(missing_docs, clippy::unwrap_used)]
 
 mod peers;
+mod program;
 
-use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
-use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use peers::{Encoder, Player, Server, until, video};
+use program::Program;
 use rtmp_relay::flv::Kind;
-use tempfile::TempDir;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
-
-/// The program, its file, and what it says.
-struct Program {
-    child: Child,
-    address: SocketAddr,
-    log: Arc<Mutex<String>>,
-    file: PathBuf,
-    _folder: TempDir,
-}
-
-impl Program {
-    fn start(yaml: &str) -> Program {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("relay.yaml");
-        std::fs::write(&file, yaml).unwrap();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_rtmp-relay"));
-        command.args(["serve", "--listen", "127.0.0.1:0", "--config"]).arg(&file);
-        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        let mut line = String::new();
-        BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
-        let address = line.trim().rsplit(' ').next().unwrap().parse().unwrap();
-        let log = Arc::new(Mutex::new(String::new()));
-        let (errors, said) = (BufReader::new(child.stderr.take().unwrap()), log.clone());
-        std::thread::spawn(move || {
-            for line in errors.lines().map_while(Result::ok) {
-                said.lock().unwrap().push_str(&(line + "\n"));
-            }
-        });
-        Program { child, address, log, file, _folder: folder }
-    }
-
-    /// Puts another file in place of the file, as editors do.
-    fn rewrite(&self, yaml: &str) {
-        let new = self.file.with_extension("new");
-        std::fs::write(&new, yaml).unwrap();
-        std::fs::rename(new, &self.file).unwrap();
-    }
-
-    fn hang_up(&self) {
-        assert!(Command::new("kill").args(["-HUP", &self.child.id().to_string()]).status().unwrap().success());
-    }
-
-    async fn says(&self, text: &str) {
-        until(text, || self.log.lock().unwrap().contains(text)).await;
-    }
-}
-
-impl Drop for Program {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-        if std::thread::panicking() {
-            eprintln!("{}", self.log.lock().unwrap());
-        }
-    }
-}
 
 /// A server, the forwarder in front of it, and a player behind it.
 struct Place {

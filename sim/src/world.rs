@@ -166,7 +166,7 @@ impl World {
             async move {
                 let wants_api = matches!(config.api.listen, config::api::Listen::At(_));
                 let relay = Relay::bind(network.clone(), config, random).await?;
-                let api = if wants_api { Api::bind(network, &relay).await? } else { None };
+                let api = if wants_api { Api::bind(network, &relay, None).await? } else { None };
                 *board.borrow_mut() = relay.board().clone();
                 *visitors.borrow_mut() = Some(relay.visitors().clone());
                 *journal.borrow_mut() = relay.journal().clone();

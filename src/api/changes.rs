@@ -3,11 +3,13 @@
 //! A change is read as the file is read, with the same checks in the same words, and carried out as one order. Destinations that it
 //! is not about go on as they are: the relay sees to that, whoever changes its configuration.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use axum::extract::State;
 use axum::response::Response;
 use serde_json::{Map, Value};
+use tokio::sync::{MutexGuard, oneshot};
 use tracing::info;
 
 use super::answer::{self, Json};
@@ -15,6 +17,8 @@ use super::call::{Change, Named};
 use super::desk::Desk;
 use super::destinations::Destination;
 use super::problem::{Code, Problem, Told};
+use crate::config::edit::{Edit, Refused};
+use crate::config::route::Clash;
 use crate::config::written::KEYS;
 use crate::config::{Config, Route, Written};
 use crate::destination::Template;
@@ -38,11 +42,28 @@ pub(super) const OF_THE_FILE: [&str; 3] = ["stream_key_file", "stream_key_comman
 pub(super) async fn add(State(desk): State<Arc<Desk>>, change: Change) -> Result<Response, Problem> {
     let written = Written::default().with(&change.said);
     let route = read(&desk, written, &change.said, Origin::Api).await?;
-    let add = move |config: &mut Config| config.add(route).map_err(Problem::from);
-    let changes = desk.control.change(add).await?;
-    let name = changes.added.first().cloned().unwrap_or_default();
-    info!(destination = name, "destination added by the API");
-    Ok(answer::created(&format!("/api/v1/destinations/{name}"), Destination::named(&desk, &name)?))
+    let named = route.written.get("name").is_some();
+    let _alone = alone(&desk, change.persist).await;
+    for _ in 0..API_TRIES {
+        let mut route = route.clone();
+        desk.present().name(&mut route);
+        let name = route.name.clone();
+        let edit = change.persist.then(|| whole(&mut route));
+        let add = move |config: &mut Config| match config.add(route.clone()) {
+            // Another one of the same host has been given it meanwhile.
+            Err(Clash::Name) if !named => Err(Unfit::Late),
+            added => Ok(added?),
+        };
+        match carry_out(&desk, edit, add).await {
+            Ok(()) => {
+                info!(destination = name, "destination added by the API");
+                return Ok(answer::created(&format!("/api/v1/destinations/{name}"), Destination::named(&desk, &name)?));
+            }
+            Err(Unfit::Late) => {}
+            Err(Unfit::Wrong(problem)) => return Err(problem),
+        }
+    }
+    Err(Problem::saying(Code::TooMany, "others add destinations all the time".to_owned()))
 }
 
 /// Changes a destination (RFC 7396): what is given takes the place of what was, null is the default.
@@ -63,30 +84,29 @@ pub(super) async fn change(
     if change.said.get("name").is_some_and(|other| other.as_str() != Some(&name)) {
         return Err(Problem::part("name", "a destination keeps its name: add another one and remove this one"));
     }
+    let _alone = alone(&desk, change.persist).await;
     for _ in 0..API_TRIES {
-        let before = desk.present().destinations.iter().find(|route| route.name == name).cloned();
-        let before = before.ok_or(Code::NoSuchDestination)?;
-        let route = changed(&desk, &before, &change.said).await?;
+        let before = route(&desk, &name)?;
+        let mut after = changed(&desk, &before, &change.said).await?;
+        let edit = change.persist.then(|| edit(&before, &mut after, &change.said));
         let replace = move |config: &mut Config| {
             let at = config.destinations.iter().position(|route| route.name == before.name);
-            let at = at.ok_or_else(|| Some(Code::NoSuchDestination.into()))?;
+            let at = at.ok_or(Code::NoSuchDestination)?;
             // Somebody else may have changed it while its key was read.
             if config.destinations[at].written != before.written {
-                return Err(None);
+                return Err(Unfit::Late);
             }
-            config.is_elsewhere(&route).map_err(|clash| Some(clash.into()))?;
-            config.destinations[at] = route;
+            config.is_elsewhere(&after)?;
+            config.destinations[at] = after.clone();
             Ok(())
         };
-        match desk.control.change(replace).await {
-            Ok(_) => {
+        match carry_out(&desk, edit, replace).await {
+            Ok(()) => {
                 info!(destination = name, "destination changed by the API");
                 return Destination::named(&desk, &name).map(Json);
             }
-            Err(Unapplied::Unfit(None)) => {}
-            Err(Unapplied::Unfit(Some(problem))) => return Err(problem),
-            Err(Unapplied::Circle(_)) => return Err(Code::Circle.into()),
-            Err(Unapplied::Ended) => return Err(Code::Stopping.into()),
+            Err(Unfit::Late) => {}
+            Err(Unfit::Wrong(problem)) => return Err(problem),
         }
     }
     Err(Problem::saying(Code::TooMany, "others change this destination all the time".to_owned()))
@@ -107,13 +127,17 @@ pub(super) async fn remove(
     change: Change,
 ) -> Result<Response, Problem> {
     change.only(&[])?;
+    let _alone = alone(&desk, change.persist).await;
+    // What the API has added and nobody has written is in no file.
+    let written = route(&desk, &name)?.from != Origin::Api;
+    let edit = (change.persist && written).then(|| Edit::Remove(name.clone()));
     let removed = name.clone();
     let remove = move |config: &mut Config| {
         let at = config.destinations.iter().position(|route| route.name == name).ok_or(Code::NoSuchDestination)?;
         config.destinations.remove(at);
-        Ok::<_, Problem>(())
+        Ok(())
     };
-    desk.control.change(remove).await?;
+    carry_out(&desk, edit, remove).await?;
     info!(destination = removed, "destination removed by the API");
     Ok(answer::done())
 }
@@ -151,13 +175,25 @@ async fn switch(
     on: bool,
 ) -> Result<Json<Destination>, Problem> {
     change.only(&[])?;
-    let switched = name.clone();
+    let _alone = alone(&desk, change.persist).await;
+    let mut before = route(&desk, &name)?;
+    let edit = change.persist.then(|| match before.from {
+        Origin::Api => {
+            before.switch(on);
+            whole(&mut before)
+        }
+        Origin::File | Origin::Flags => Edit::Change(name.clone(), vec![("enabled".to_owned(), Some(on.into()))]),
+    });
+    let (switched, from) = (name.clone(), before.from);
+    // No key is read for it: what cannot be read any more can be switched off all the same.
     let switch = move |config: &mut Config| {
         let route = config.destinations.iter_mut().find(|route| route.name == name);
-        route.ok_or(Code::NoSuchDestination)?.switch(on);
-        Ok::<_, Problem>(())
+        let route = route.ok_or(Code::NoSuchDestination)?;
+        route.switch(on);
+        route.from = from;
+        Ok(())
     };
-    desk.control.change(switch).await?;
+    carry_out(&desk, edit, switch).await?;
     info!(destination = switched, on, "destination switched by the API");
     Destination::named(&desk, &switched).map(Json)
 }
@@ -177,6 +213,106 @@ pub(super) async fn retry(
         return Err(Code::NoSuchDestination.into());
     }
     Destination::named(&desk, &name).map(Json)
+}
+
+/// Why a change has come to nothing.
+enum Unfit {
+    /// Others were faster: it has to be made anew.
+    Late,
+    /// It cannot be.
+    Wrong(Problem),
+}
+
+impl From<Problem> for Unfit {
+    fn from(problem: Problem) -> Self {
+        Unfit::Wrong(problem)
+    }
+}
+
+impl From<Code> for Unfit {
+    fn from(code: Code) -> Self {
+        Unfit::Wrong(code.into())
+    }
+}
+
+impl From<Clash> for Unfit {
+    fn from(clash: Clash) -> Self {
+        Unfit::Wrong(clash.into())
+    }
+}
+
+/// For whoever cannot be late.
+impl From<Unfit> for Problem {
+    fn from(unfit: Unfit) -> Self {
+        match unfit {
+            Unfit::Late => Code::TooMany.into(),
+            Unfit::Wrong(problem) => problem,
+        }
+    }
+}
+
+/// What is to be written is written one after the other: each has to fit the file that the one before it has left.
+async fn alone(desk: &Desk, persist: bool) -> Option<MutexGuard<'_, ()>> {
+    if persist { Some(desk.writing.lock().await) } else { None }
+}
+
+/// Has a change made, and written into the configuration file if it is to be; both or neither.
+async fn carry_out(
+    desk: &Desk,
+    edit: Option<Edit>,
+    change: impl Fn(&mut Config) -> Result<(), Unfit> + Send + 'static,
+) -> Result<(), Unfit> {
+    // What cannot be is said before anybody touches the file.
+    if edit.is_some() {
+        change(&mut Config::clone(&desk.present()))?;
+    }
+    let control = desk.control.clone();
+    let apply = async move {
+        match control.change(change).await {
+            Ok(_) => Ok(()),
+            Err(Unapplied::Unfit(unfit)) => Err(unfit),
+            Err(Unapplied::Circle(_)) => Err(Code::Circle.into()),
+            Err(Unapplied::Ended) => Err(Code::Stopping.into()),
+        }
+    };
+    let Some(edit) = edit else { return apply.await };
+    let refused = |refused: Refused| Unfit::from(Problem::saying(Code::NotPersisted, refused.to_string()));
+    let keeper = desk.keeper.as_ref().ok_or_else(|| refused(Refused::NoFile))?;
+    let (tell, told) = oneshot::channel();
+    let apply = async move {
+        let applied = apply.await;
+        let is_ok = applied.is_ok();
+        let _ = tell.send(applied);
+        is_ok
+    };
+    keeper.write(edit, apply).await.map_err(refused)?;
+    told.await.unwrap_or_else(|_| Err(Code::Stopping.into()))
+}
+
+/// The destination of this name.
+fn route(desk: &Desk, name: &str) -> Result<Route, Problem> {
+    let found = desk.present().destinations.iter().find(|route| route.name == name).cloned();
+    found.ok_or(Code::NoSuchDestination.into())
+}
+
+/// Has all of a destination written. Then it is one of the file.
+fn whole(route: &mut Route) -> Edit {
+    route.from = Origin::File;
+    Edit::Add(route.written.clone())
+}
+
+/// Has written what the changes have made of a destination: the keys that are named, and those that are others because of that.
+fn edit(before: &Route, after: &mut Route, changes: &Map<String, Value>) -> Edit {
+    if before.from == Origin::Api {
+        return whole(after);
+    }
+    let others = before.written.iter().chain(after.written.iter()).map(|(key, _)| key);
+    let others = others.filter(|key| before.written.get(key) != after.written.get(key));
+    let keys: BTreeSet<&String> = changes.keys().chain(others).collect();
+    Edit::Change(
+        before.name.clone(),
+        keys.into_iter().map(|key| (key.clone(), after.written.get(key).cloned())).collect(),
+    )
 }
 
 /// A destination with changes.

@@ -6,12 +6,13 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 
 use jiff::Timestamp;
-use tokio::sync::Semaphore;
+use tokio::sync::{Mutex, Semaphore};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::events::Stage;
 use crate::config::Config;
+use crate::config::keeper::Keeper;
 use crate::destination::Board;
 use crate::inbound::Visitors;
 use crate::limits::API_WATCHERS;
@@ -27,6 +28,10 @@ pub(super) struct Desk {
     pub(super) board: Board,
     pub(super) recordings: recorder::Board,
     pub(super) control: Control,
+    /// Who writes into the configuration file, if there is one …
+    pub(super) keeper: Option<Keeper>,
+    /// … for one caller at a time.
+    pub(super) writing: Mutex<()>,
     present: Present,
     /// Where the relay listens.
     pub(super) rtmp: SocketAddr,
@@ -54,6 +59,7 @@ pub(super) struct Moment {
 impl Desk {
     pub(super) fn new<N: Network>(
         relay: &Relay<N>,
+        keeper: Option<Keeper>,
         address: SocketAddr,
         clock: impl Fn() -> SystemTime + Send + Sync + 'static,
     ) -> Self {
@@ -63,6 +69,8 @@ impl Desk {
             board: relay.board().clone(),
             recordings: relay.recordings().clone(),
             control: relay.control(),
+            keeper,
+            writing: Mutex::default(),
             present: relay.present().clone(),
             rtmp: relay.address(),
             rtmps: relay.tls_address(),

@@ -71,7 +71,7 @@ impl Status {
             streams: desk.directory.live().len(),
             visitors: desk.visitors.count(),
             visitors_left: desk.visitors.endings().into_iter().map(|(ending, count)| (ending.name(), count)).collect(),
-            config_file: false,
+            config_file: desk.keeper.is_some(),
         }
     }
 }

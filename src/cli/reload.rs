@@ -1,18 +1,27 @@
-//! The configuration file, read again when it or a file with a key or certificate changes, and on SIGHUP.
+//! The configuration file, read again when it or a file with a key or certificate changes, and on SIGHUP; and written, where a
+//! change that the API has made is to outlive the relay.
 //!
 //! Files are looked at once in a while: that works with editors that replace a file, with mounted secrets, and on network
 //! file systems, where being told of changes does not.
 
 use std::convert::Infallible;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result};
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
+use tokio::task::spawn_blocking;
 use tokio::time::interval;
 use tracing::{error, info};
 
-use crate::config::{Config, Loaded, Settings};
+use crate::config::edit::{Edit, Refused};
+use crate::config::keeper::Order;
+use crate::config::{Config, Loaded, Problem, Problems, Settings, file};
+use crate::origin::Origin;
 use crate::relay::Control;
 
 /// How often the files are looked at. A change is taken up when it has been there twice: then it is written to its end.
@@ -25,6 +34,15 @@ pub(super) struct Reload<'a> {
     pub(super) loaded: Loaded,
     /// File descriptors allow so many visitors.
     pub(super) room: usize,
+    /// What is to be written into the file.
+    pub(super) edits: mpsc::Receiver<Order>,
+}
+
+/// A new text of the file, on the disk beside it. Dropped, it is gone.
+struct Draft {
+    path: PathBuf,
+    /// The file whose place it is to take.
+    file: PathBuf,
 }
 
 impl Reload<'_> {
@@ -42,6 +60,14 @@ impl Reload<'_> {
                     info!("SIGHUP: reading the configuration again");
                     self.again(&control, true).await;
                 }
+                Some(Order { edit, apply, answer }) = self.edits.recv() => {
+                    let written = self.write(edit, apply, &control).await;
+                    if let Err(refused) = &written {
+                        info!("the configuration file is left as it is: {refused}");
+                    }
+                    taken_up = seen(&self.loaded.files).await;
+                    let _ = answer.send(written);
+                }
                 _ = look.tick() => {
                     let now = seen(&self.loaded.files).await;
                     if now != taken_up && now == last {
@@ -54,6 +80,75 @@ impl Reload<'_> {
                 }
             }
         }
+    }
+
+    /// Writes an edit into the file and brings it into force, or neither.
+    async fn write(&mut self, edit: Edit, apply: impl Future<Output = bool>, control: &Control) -> Result<(), Refused> {
+        let path = self.path.ok_or(Refused::NoFile)?.to_owned();
+        // What somebody has written into it meanwhile comes first.
+        let text = tokio::fs::read_to_string(&path).await?;
+        let before = self.load(&path).await.map_err(Refused::Broken)?;
+        if before.config != self.loaded.config {
+            self.follow(before, control).await;
+        }
+        let names: Vec<String> = of_the_file(&self.loaded.config).collect();
+        let place = |name: &str| names.iter().position(|known| known == name);
+        let (at, mut wanted) = match &edit {
+            Edit::Add(_) => (0, names.clone()),
+            Edit::Change(name, _) | Edit::Remove(name) => {
+                (place(name).ok_or_else(|| Refused::Elsewhere(name.clone()))?, names.clone())
+            }
+        };
+        match &edit {
+            Edit::Add(written) => wanted.extend(written.get("name").and_then(|name| name.as_str()).map(str::to_owned)),
+            Edit::Change(..) => {}
+            Edit::Remove(_) => _ = wanted.remove(at),
+        }
+        let mut new = edit.of(&text, at, &file::environment())?;
+        let (draft, loaded) = loop {
+            let draft = Draft::of(&path, new.clone()).await?;
+            let loaded = self.load(&draft.path).await.map_err(Refused::Unsound)?;
+            // Who has no name is called what its host is, and where several share one, the first of them has no number. One that has
+            // another name now would be another destination.
+            let called: Vec<String> = of_the_file(&loaded.config).collect();
+            match called.iter().zip(&wanted).position(|(called, wanted)| called != wanted) {
+                None if called.len() == wanted.len() => break (draft, loaded),
+                None => return Err(Refused::Style),
+                Some(other) => {
+                    let name =
+                        Edit::Change(String::new(), vec![("name".to_owned(), Some(wanted[other].clone().into()))]);
+                    let named = name.of(&new, other, &file::environment())?;
+                    if named == new {
+                        return Err(Refused::Style);
+                    }
+                    new = named;
+                }
+            }
+        };
+        if tokio::fs::read_to_string(&path).await? != text {
+            return Err(Refused::Io(io::Error::other("somebody else is writing it")));
+        }
+        if apply.await {
+            draft.take_place().await.map_err(Refused::Late)?;
+            info!("the configuration file is written");
+            self.loaded = Loaded { files: self.files(loaded.files), config: loaded.config };
+        }
+        Ok(())
+    }
+
+    /// Files to look at, with the file itself where a draft of it is.
+    fn files(&self, mut files: Vec<PathBuf>) -> Vec<PathBuf> {
+        if let (Some(first), Some(path)) = (files.first_mut(), self.path) {
+            *first = path.to_owned();
+        }
+        files
+    }
+
+    async fn load(&self, path: &Path) -> Result<Loaded, Problem> {
+        let loaded = Config::load(self.flags.clone(), Some(path)).await;
+        let mut loaded = loaded.map_err(|Problems(mut all)| Problem { file: None, ..all.remove(0) })?;
+        loaded.config.visitors.all = loaded.config.visitors.all.min(self.room);
+        Ok(loaded)
     }
 
     /// Reads it again. Where it is broken, nothing changes.
@@ -75,6 +170,11 @@ impl Reload<'_> {
             self.loaded = loaded;
             return;
         }
+        self.follow(loaded, control).await;
+    }
+
+    /// Brings what has changed into force.
+    async fn follow(&mut self, loaded: Loaded, control: &Control) {
         let (before, after) = (self.loaded.config.clone(), loaded.config.clone());
         let follow = move |present: &mut Config| {
             present.follow(&before, after);
@@ -87,6 +187,53 @@ impl Reload<'_> {
             }
             Err(unapplied) => error!("the configuration is not changed: {unapplied}"),
         }
+    }
+}
+
+/// Names of destinations that are in the file, in their order there.
+fn of_the_file(config: &Config) -> impl Iterator<Item = String> {
+    let routes = config.destinations.iter().filter(|route| route.from == Origin::File);
+    routes.map(|route| route.name.clone())
+}
+
+impl Draft {
+    /// Puts a text beside a file, with the same owner and rights, and onto the disk.
+    async fn of(path: &Path, text: String) -> io::Result<Draft> {
+        let path = path.to_owned();
+        let write = move || {
+            // Behind a link, the file that it leads to.
+            let file = fs::canonicalize(path)?;
+            let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            let draft = Draft { path: file.with_file_name(format!(".{name}.new")), file };
+            let old = fs::metadata(&draft.file)?;
+            let _ = fs::remove_file(&draft.path);
+            let mut new = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft.path)?;
+            new.write_all(text.as_bytes())?;
+            let own = new.metadata()?;
+            if (own.uid(), own.gid()) != (old.uid(), old.gid()) {
+                chown(&draft.path, Some(old.uid()), Some(old.gid()))?;
+            }
+            new.set_permissions(old.permissions())?;
+            new.sync_all()?;
+            Ok(draft)
+        };
+        spawn_blocking(write).await.map_err(io::Error::other)?
+    }
+
+    /// Puts it in place of the file.
+    async fn take_place(self) -> io::Result<()> {
+        let rename = move || {
+            fs::rename(&self.path, &self.file)?;
+            let folder = self.file.parent().unwrap_or(Path::new("/"));
+            File::open(folder)?.sync_all()
+        };
+        spawn_blocking(rename).await.map_err(io::Error::other)?
+    }
+}
+
+impl Drop for Draft {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.path);
     }
 }
 

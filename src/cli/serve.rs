@@ -8,7 +8,7 @@ use super::Serve;
 use super::reload::Reload;
 use super::screen::Screen;
 use crate::api::Api;
-use crate::config::Config;
+use crate::config::{Config, keeper::Keeper};
 use crate::net::tcp::Tcp;
 use crate::relay::{Control, Relay};
 
@@ -31,7 +31,8 @@ pub(super) async fn run(serve: Serve, files: u64, stop: CancellationToken) -> Re
     if let Some(address) = relay.tls_address() {
         println!("RTMPS on {address}");
     }
-    let api = Api::bind(Tcp, &relay).await?;
+    let (keeper, edits) = Keeper::new();
+    let api = Api::bind(Tcp, &relay, serve.config.as_ref().map(|_| keeper)).await?;
     if let Some(api) = &api {
         let moved = if api.moved() { " (the usual port is taken)" } else { "" };
         println!("HTTP API on http://{}/api/v1/status{moved}", api.address());
@@ -45,7 +46,9 @@ pub(super) async fn run(serve: Serve, files: u64, stop: CancellationToken) -> Re
     }
     let (board, recordings, control) = (relay.board().clone(), relay.recordings().clone(), relay.control());
     let reload = async |control: Control| match loaded.files.is_empty() {
-        false => Reload { flags: &serve.settings, path: serve.config.as_deref(), loaded, room }.run(control).await,
+        false => {
+            Reload { flags: &serve.settings, path: serve.config.as_deref(), loaded, room, edits }.run(control).await
+        }
         true => std::future::pending().await,
     };
     let answer = async |stop| match api {

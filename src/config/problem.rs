@@ -19,7 +19,7 @@ pub struct Place {
 }
 
 /// A value, and where it stands if it is from the file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, Deserialize)]
 #[serde(from = "Spanned<T>", bound = "T: Deserialize<'de>")]
 pub struct At<T> {
     /// The value.
@@ -43,6 +43,15 @@ pub struct Problem {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
 pub struct Problems(pub Vec<Problem>);
+
+/// The same value is the same wherever it stands.
+impl<T: PartialEq> PartialEq for At<T> {
+    fn eq(&self, other: &Self) -> bool {
+        self.value == other.value
+    }
+}
+
+impl<T: Eq> Eq for At<T> {}
 
 impl<T> From<T> for At<T> {
     fn from(value: T) -> Self {

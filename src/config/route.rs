@@ -115,16 +115,21 @@ pub enum Clash {
 }
 
 impl Config {
-    /// Adds a destination, named after its host if it has no name.
-    pub fn add(&mut self, mut route: Route) -> Result<(), Clash> {
+    /// Names a destination that has no name of its own after its host.
+    pub fn name(&self, route: &mut Route) {
+        if route.written.get("name").is_none() {
+            let mut taken = self.destinations.iter().map(|route| route.name.clone()).collect();
+            route.name = numbered(route.url.host().0, &mut taken);
+            route.written.set("name", route.name.clone());
+        }
+    }
+
+    /// Adds a destination.
+    pub fn add(&mut self, route: Route) -> Result<(), Clash> {
         if self.destinations.len() >= DESTINATIONS {
             return Err(Clash::Full(DESTINATIONS));
         }
-        let mut taken: Vec<String> = self.destinations.iter().map(|route| route.name.clone()).collect();
-        if route.written.get("name").is_none() {
-            route.name = numbered(route.url.host().0, &mut taken);
-            route.written.set("name", route.name.clone());
-        } else if taken.contains(&route.name) {
+        if self.destinations.iter().any(|other| other.name == route.name) {
             return Err(Clash::Name);
         }
         self.is_elsewhere(&route)?;

@@ -100,6 +100,14 @@ impl Written {
         self.0.insert(key.to_owned(), value.into());
     }
 
+    /// Has this said, or nothing about it.
+    pub fn put(&mut self, key: &str, value: Option<Value>) {
+        match value {
+            Some(value) => self.set(key, value),
+            None => _ = self.0.remove(key),
+        }
+    }
+
     /// Every key and its value.
     pub fn iter(&self) -> impl Iterator<Item = (&String, &Value)> {
         self.0.iter()

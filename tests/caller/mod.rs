@@ -45,7 +45,7 @@ impl Steered {
         let listen = "127.0.0.1:0".parse().unwrap();
         let api = config::Api { listen: config::api::Listen::At(listen), ..api };
         let relay = Relay::bind(Tcp, Config { listen, api, ..config }, fastrand::Rng::new()).await.unwrap();
-        let api = Api::bind(Tcp, &relay).await.unwrap().unwrap();
+        let api = Api::bind(Tcp, &relay, None).await.unwrap().unwrap();
         let caller = Caller { address: api.address(), token: None };
         let (address, board, control) = (relay.address(), relay.board().clone(), relay.control());
         let (visitors, directory) = (relay.visitors().clone(), relay.directory().clone());
