@@ -47,6 +47,7 @@ mod destinations;
 mod document;
 mod events;
 mod flv;
+mod journal;
 mod metrics;
 mod page;
 mod platforms;
@@ -173,6 +174,7 @@ fn documented() -> OpenApiRouter<Arc<Desk>> {
         .routes(routes!(metrics::metrics))
         .routes(routes!(document::document))
         .routes(routes!(events::events))
+        .routes(routes!(journal::journal))
         .routes(routes!(status::status))
         .routes(routes!(streams::all))
         .routes(routes!(streams::one))

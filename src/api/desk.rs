@@ -15,6 +15,7 @@ use crate::config::Config;
 use crate::config::keeper::Keeper;
 use crate::destination::Board;
 use crate::inbound::Visitors;
+use crate::journal::Journal;
 use crate::limits::API_WATCHERS;
 use crate::net::Network;
 use crate::recorder;
@@ -27,6 +28,7 @@ pub(super) struct Desk {
     pub(super) visitors: Arc<Visitors>,
     pub(super) board: Board,
     pub(super) recordings: recorder::Board,
+    pub(super) journal: Journal,
     pub(super) control: Control,
     /// Who writes into the configuration file, if there is one …
     pub(super) keeper: Option<Keeper>,
@@ -68,6 +70,7 @@ impl Desk {
             visitors: relay.visitors().clone(),
             board: relay.board().clone(),
             recordings: relay.recordings().clone(),
+            journal: relay.journal().clone(),
             control: relay.control(),
             keeper,
             writing: Mutex::default(),

@@ -1,8 +1,10 @@
-//! Events: what there is, and then what changes, as it happens (server-sent events).
+//! Events: what there is, and then what changes and what happens, as it does (server-sent events).
 //!
 //! ```text
 //!  event: snapshot    everything, once
 //!  event: change      {"kind": "destination", "value": {…}}  or  {"kind": "destination", "gone": "youtube"}
+//!  event: event       an entry of the journal, with its id: whoever comes back with that is told what came after it
+//!  event: missed      {"missed": 7}: so many entries are not kept any more
 //! ```
 //! A watcher is shown what differs from what it was shown last. One that reads slowly skips what was in between: nothing is queued
 //! for it. What grows by itself, like the seconds in a state, is no change.
@@ -16,7 +18,7 @@ use axum::extract::State;
 use axum::response::sse::{Event, Sse};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream::unfold;
-use hyper::header::HeaderValue;
+use hyper::header::{HeaderMap, HeaderValue};
 use serde::Serialize;
 use serde_json::{Value, json};
 use tokio::sync::OwnedSemaphorePermit;
@@ -29,6 +31,7 @@ use super::recordings::Recording;
 use super::sessions::Session;
 use super::status::Status;
 use super::streams::Stream;
+use crate::journal::{Cursor, News};
 
 /// How often it is looked for changes.
 const LOOK: Duration = Duration::from_millis(250);
@@ -68,6 +71,9 @@ struct Watcher {
     unsaid: VecDeque<Event>,
     said: Instant,
     look: Interval,
+    happened: Cursor,
+    /// Nothing more will happen.
+    over: bool,
     _permit: OwnedSemaphorePermit,
 }
 
@@ -164,10 +170,12 @@ fn hold(value: &mut Value) {
 }
 
 impl Watcher {
-    fn new(desk: Arc<Desk>, permit: OwnedSemaphorePermit) -> Self {
+    fn new(desk: Arc<Desk>, after: Option<u64>, permit: OwnedSemaphorePermit) -> Self {
         let mut look = interval(LOOK);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        Watcher { desk, shown: None, unsaid: VecDeque::new(), said: Instant::now(), look, _permit: permit }
+        let happened = after.map_or_else(|| desk.journal.from_now(), |id| desk.journal.after(id));
+        let (shown, unsaid, said) = (None, VecDeque::new(), Instant::now());
+        Watcher { desk, shown, unsaid, said, look, happened, over: false, _permit: permit }
     }
 
     /// The next event. It is asked for when there is room for it, and not before.
@@ -177,30 +185,57 @@ impl Watcher {
                 self.said = Instant::now();
                 return event;
             }
-            self.look.tick().await;
-            let scene = self.desk.stage.now(&self.desk);
-            match self.shown.replace(scene.clone()) {
-                None => self.unsaid.push_back(Event::default().event("snapshot").data(scene.snapshot().to_string())),
-                Some(before) => {
-                    let changes = scene.changes(&before).into_iter();
-                    self.unsaid.extend(changes.map(|change| Event::default().event("change").data(change.to_string())));
-                }
+            tokio::select! {
+                biased;
+                _ = self.look.tick() => self.look(),
+                // What has happened is of no use before what there is.
+                news = self.happened.next(), if self.shown.is_some() && !self.over => match news {
+                    Some(news) => self.unsaid.push_back(told(&news)),
+                    None => self.over = true,
+                },
             }
-            if self.unsaid.is_empty() && self.said.elapsed() >= COMMENT {
-                self.unsaid.push_back(Event::default().comment("nothing new"));
+        }
+    }
+
+    /// Looks what has changed.
+    fn look(&mut self) {
+        let scene = self.desk.stage.now(&self.desk);
+        match self.shown.replace(scene.clone()) {
+            None => self.unsaid.push_back(Event::default().event("snapshot").data(scene.snapshot().to_string())),
+            Some(before) => {
+                let changes = scene.changes(&before).into_iter();
+                self.unsaid.extend(changes.map(|change| Event::default().event("change").data(change.to_string())));
             }
+        }
+        if self.unsaid.is_empty() && self.said.elapsed() >= COMMENT {
+            self.unsaid.push_back(Event::default().comment("nothing new"));
         }
     }
 }
 
-/// Everything there is, as `snapshot`, and then whatever changes, as `change`, at most four times a second each.
-#[utoipa::path(get, path = "/api/v1/events", tag = "relay", operation_id = "events", responses(
-    (status = OK, content_type = "text/event-stream", body = String, description = "server-sent events"),
-    (status = SERVICE_UNAVAILABLE, body = Told, description = "too_many")
-))]
-pub(super) async fn events(State(desk): State<Arc<Desk>>) -> Result<Response, Problem> {
+fn told(news: &News) -> Event {
+    match news {
+        News::Entry(entry) => {
+            let text = serde_json::to_string(&**entry).expect("plain values are JSON");
+            Event::default().event("event").id(entry.id.to_string()).data(text)
+        }
+        News::Missed(missed) => Event::default().event("missed").data(json!({"missed": missed}).to_string()),
+    }
+}
+
+/// Everything there is, as `snapshot`, and then whatever changes, as `change`, at most four times a second each, and whatever
+/// happens, as `event`.
+#[utoipa::path(get, path = "/api/v1/events", tag = "relay", operation_id = "events",
+    params(("last-event-id" = Option<u64>, Header, description = "what has happened after this one is told first")),
+    responses(
+        (status = OK, content_type = "text/event-stream", body = String, description = "server-sent events"),
+        (status = SERVICE_UNAVAILABLE, body = Told, description = "too_many")
+    )
+)]
+pub(super) async fn events(State(desk): State<Arc<Desk>>, headers: HeaderMap) -> Result<Response, Problem> {
+    let after = headers.get("last-event-id").and_then(|id| id.to_str().ok()?.trim().parse().ok());
     let permit = desk.watchers.clone().try_acquire_owned().map_err(|_| Code::TooMany)?;
-    let events = unfold(Watcher::new(desk, permit), async |mut watcher| {
+    let events = unfold(Watcher::new(desk, after, permit), async |mut watcher| {
         let event = watcher.next().await;
         Some((Ok::<_, Infallible>(event), watcher))
     });

@@ -140,6 +140,8 @@ impl Caller {
 
 /// Server-sent events as they come.
 pub struct Events {
+    /// That of the last event that had one.
+    pub id: Option<String>,
     lines: tokio::io::Lines<BufReader<TcpStream>>,
 }
 
@@ -155,7 +157,7 @@ impl Events {
         let mut stream = TcpStream::connect(caller.address).await.unwrap();
         let request = format!("GET /api/v1/events HTTP/1.1\r\nhost: {}\r\n{more}\r\n", caller.address);
         stream.write_all(request.as_bytes()).await.unwrap();
-        Events { lines: BufReader::new(stream).lines() }
+        Events { id: None, lines: BufReader::new(stream).lines() }
     }
 
     /// The next event: its name and data.
@@ -166,6 +168,7 @@ impl Events {
                 let line = self.lines.next_line().await.unwrap().expect("it goes on");
                 match line.split_once(": ") {
                     Some(("event", event)) => name = Some(event.to_owned()),
+                    Some(("id", id)) => self.id = Some(id.to_owned()),
                     Some(("data", data)) => return (name.unwrap(), serde_json::from_str(data).unwrap()),
                     _ => {}
                 }
