@@ -50,6 +50,11 @@ e2e *args:
 guide:
     python3 tests/guide/run.py
 
+# Debian's Prometheus watches the built relay; its promtool checks metrics, rules and the dashboard's questions.
+metrics:
+    cargo build --release --package rtmp-relay
+    python3 tests/metrics/run.py
+
 # The built relay with every program there is, and a table of it; takes words to choose cells by, --markdown, or --keep.
 interop *args:
     cargo build --release --package rtmp-relay

@@ -9,9 +9,10 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use axum::response::Response;
+use hyper::header::{ACCEPT, HeaderMap};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::text::encode;
-use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, prometheus_text};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
@@ -81,23 +82,22 @@ impl Metric {
 /// A metric that each of some things has, and its value there; none where that is not known.
 type Each<T> = (Metric, fn(&T) -> Option<f64>);
 
-const STREAM: [Each<Stream>; 10] = [
+const STREAM: [Each<Stream>; 11] = [
     (level("stream_live", "1 while the publisher is there, 0 while it has been lost and may come back"), |s| {
         yes(s.is_live())
     }),
     (count("stream_media", "Media since the stream's beginning").in_unit(BYTES), |s| Some(s.bytes as f64)),
-    (level("stream_bits_per_second", "Media over the last ten seconds"), |s| s.bitrate.map(|b| b as f64)),
-    (level("stream_video_bits_per_second", "Pictures over the last ten seconds"), |s| {
-        Some(s.video.as_ref()?.bitrate? as f64)
+    (level("stream_bytes_per_second", "Media over the last ten seconds"), |s| bytes(s.bitrate)),
+    (level("stream_video_bytes_per_second", "Pictures over the last ten seconds"), |s| {
+        bytes(s.video.as_ref()?.bitrate)
     }),
-    (level("stream_audio_bits_per_second", "Sound over the last ten seconds"), |s| {
-        Some(s.audio.as_ref()?.bitrate? as f64)
-    }),
+    (level("stream_audio_bytes_per_second", "Sound over the last ten seconds"), |s| bytes(s.audio.as_ref()?.bitrate)),
     (level("stream_frames_per_second", "Pictures over the last ten seconds"), |s| s.video.as_ref()?.frame_rate),
     (
         level("stream_key_frame_interval", "The longest of the last intervals between key frames").in_unit(SECONDS),
         |s| s.video.as_ref()?.key_frame_interval_seconds,
     ),
+    (level("stream_av_skew", "How far the sound is ahead of the picture").in_unit(SECONDS), |s| s.av_skew_seconds),
     (level("stream_players", "Players that read the stream here"), |s| Some(s.players as f64)),
     (level("stream_log", "Media that is held for the stream's readers").in_unit(BYTES), |s| Some(s.log.bytes as f64)),
     (level("stream_log_time", "Media time that is held for the stream's readers").in_unit(SECONDS), |s| {
@@ -105,7 +105,7 @@ const STREAM: [Each<Stream>; 10] = [
     }),
 ];
 
-const DESTINATION: [Each<DestinationStatus>; 9] = [
+const DESTINATION: [Each<DestinationStatus>; 12] = [
     (level("destination_up", "1 while the server has accepted the stream and bytes leave"), |d| {
         yes(d.state == Stands::Live.to_string())
     }),
@@ -115,12 +115,24 @@ const DESTINATION: [Each<DestinationStatus>; 9] = [
     (count("destination_attempts", "Connections tried"), |d| Some(d.attempts as f64)),
     (count("destination_sent", "Sent, over all sessions").in_unit(BYTES), |d| Some(d.bytes_sent as f64)),
     (count("destination_sent_messages", "Messages sent, over all sessions"), |d| Some(d.messages_sent as f64)),
-    (level("destination_bits_per_second", "Sent over the last second"), |d| Some(d.bitrate as f64)),
-    (level("destination_lag", "Media time that has come and has not been sent").in_unit(SECONDS), |d| {
-        Some(d.lag_seconds)
-    }),
-    (level("destination_unsent", "On its way to the server, which has not taken it").in_unit(BYTES), |d| {
-        Some(d.unsent_bytes as f64)
+    (level("destination_bytes_per_second", "Sent over the last second"), |d| bytes(Some(d.bitrate))),
+    (
+        level("destination_lag", "Media time that has come and has not arrived at the server's host").in_unit(SECONDS),
+        |d| Some(d.lag_seconds),
+    ),
+    (
+        level("destination_acknowledged_lag", "Media time that the server has not acknowledged, if it does")
+            .in_unit(SECONDS),
+        |d| d.acknowledged_lag_seconds,
+    ),
+    (level("destination_unsent", "Waits here for the server").in_unit(BYTES), |d| Some(d.unsent_bytes as f64)),
+    (
+        level("destination_kernel_unsent", "Waits in the system until the server's host has acknowledged it")
+            .in_unit(BYTES),
+        |d| d.kernel_unsent_bytes.map(|bytes| bytes as f64),
+    ),
+    (level("destination_round_trip", "How long an acknowledgement of TCP takes").in_unit(SECONDS), |d| {
+        d.round_trip_seconds
     }),
     (count("destination_connected", "Time spent connected, over all sessions").in_unit(SECONDS), |d| {
         Some(d.connected_seconds)
@@ -129,6 +141,11 @@ const DESTINATION: [Each<DestinationStatus>; 9] = [
 
 const RECORDING: [Each<Recording>; 1] =
     [(count("recording_written", "Written, over all files").in_unit(BYTES), |r| Some(r.bytes as f64))];
+
+/// Bytes a second, of bits.
+fn bytes(bitrate: Option<u64>) -> Option<f64> {
+    bitrate.map(|bits| bits as f64 / 8.0)
+}
 
 fn yes(is: bool) -> Option<f64> {
     Some(f64::from(u8::from(is)))
@@ -219,14 +236,14 @@ impl Metrics {
         );
         let by = |what: fn(&DestinationStatus) -> &BTreeMap<&'static str, u64>| {
             let each = move |(labels, row): &(Labels, DestinationStatus)| {
-                let of = |(reason, count): (&&'static str, &u64)| (with(labels, "reason", reason), *count as f64);
+                let of = |(reason, count): (&&str, &u64)| (with(labels, "reason", reason), *count as f64);
                 what(row).iter().map(of).collect::<Vec<_>>()
             };
             rows.iter().flat_map(each).collect::<Vec<_>>()
         };
         self.add(count("destination_dropped_frames", "Frames left out, by why"), by(|row| &row.dropped_frames));
-        let reconnects = rows.iter().map(|(labels, row)| (labels.clone(), row.reconnects as f64));
-        self.add(count("destination_reconnects", "Sessions after the first"), reconnects);
+        let reconnects = by(|row| &row.reconnects_by_reason);
+        self.add(count("destination_reconnects", "Sessions after the first, by what ended the one before"), reconnects);
         let matter =
             rows.iter().flat_map(|(labels, row)| row.advice.iter().map(|a| (with(labels, "matter", &a.matter), 1.0)));
         self.add(level("destination_advice", "1 for what the platform does not like about the stream"), matter);
@@ -265,14 +282,21 @@ impl Collector for Metrics {
     }
 }
 
-/// Metrics for Prometheus (OpenMetrics 1.0).
+/// Metrics: OpenMetrics 1.0 for who asks for it, as Prometheus does, else the text that was there before it.
 #[utoipa::path(get, path = "/metrics", tag = "health", operation_id = "metrics", responses(
     (status = OK, content_type = "application/openmetrics-text", body = String)
 ))]
-pub(super) async fn metrics(State(desk): State<Arc<Desk>>) -> Response {
+pub(super) async fn metrics(State(desk): State<Arc<Desk>>, headers: HeaderMap) -> Response {
     let mut registry = Registry::with_prefix("rtmp_relay");
     registry.register_collector(Box::new(Metrics::now(&desk)));
+    let accepts = headers.get(ACCEPT).and_then(|accepts| accepts.to_str().ok()).unwrap_or_default();
     let mut text = String::new();
-    encode(&mut text, &registry).expect("a string takes everything");
-    answer::text(OPEN_METRICS, text)
+    let kind = if accepts.contains("application/openmetrics-text") {
+        encode(&mut text, &registry).expect("a string takes everything");
+        OPEN_METRICS
+    } else {
+        prometheus_text::encode(&mut text, &registry).expect("a string takes everything");
+        prometheus_text::CONTENT_TYPE
+    };
+    answer::text(kind, text)
 }

@@ -44,7 +44,7 @@ pub(super) struct Stream {
     /// The sound, likewise.
     pub(super) audio: Option<Audio>,
     /// How far the sound is ahead of the picture in what has come.
-    av_skew_seconds: Option<f64>,
+    pub(super) av_skew_seconds: Option<f64>,
     /// Bytes of media since its beginning.
     pub(super) bytes: u64,
     pub(super) log: Held,
