@@ -189,7 +189,7 @@ mod tests {
     const WHOLE: &str = r##"{"name": "a", "url": "rtmps://h/app", "platform": "twitch", "backup_url": "rtmps://i/app", "guard": "advise", "stream_key": "CANARY: \"#\\ ${HOME}\u00e9", "stream_key_file": "k",
         "stream_key_command": "echo k", "ca_file": "c", "tls_pin":
         "5E:88:48:98:DA:28:04:71:51:D0:E5:6F:8D:C6:29:27:73:60:3D:0D:6A:AB:BD:D6:2A:11:EF:72:1D:15:42:D8",
-        "source_streams": ["live/*"], "chunk_size": 4096, "reconnect": {"initial": "100ms", "max": "2000ms"}, "timeouts": {"progress": "5000ms"},
+        "source_streams": ["live/*"], "chunk_size": 4096, "merge": "audio", "reconnect": {"initial": "100ms", "max": "2000ms"}, "timeouts": {"progress": "5000ms"},
         "max_lag": "3000ms", "max_bitrate": "8000000", "public_only": true, "enabled": false}"##;
 
     fn object(text: &str) -> Map<String, Value> {
