@@ -96,7 +96,8 @@ impl<N: Network> Api<N> {
         let address = listener.local_addr().map_err(|source| Error { address: LISTEN, source })?;
         let clock = net.clone();
         let desk = Arc::new(Desk::new(relay, keeper, address, move || clock.time_of_day()));
-        let door = Door::new(relay.directory().clone(), relay.visitors().clone(), relay.gate().clone());
+        let (directory, visitors) = (relay.directory().clone(), relay.visitors().clone());
+        let door = Door::new(directory, visitors, relay.gate().clone(), relay.journal().clone());
         let routes = router(desk.clone(), Arc::new(door));
         Ok(Some(Api { net, listener, address, moved, desk, routes, tasks: JoinSet::new() }))
     }

@@ -11,11 +11,14 @@ use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
+use tracing::info;
 
+use crate::causes;
 use crate::film::Film;
 use crate::gate::{Ask, Denied, Gate};
 use crate::inbound::visitors::{Pass, Seat};
 use crate::inbound::{Short, Visitors};
+use crate::journal::{Code, Event, Journal};
 use crate::limits::{FILL_BYTES, RECORDING_TIME, STALL, VIEWERS};
 use crate::net::Network;
 use crate::net::connection::Error;
@@ -34,6 +37,7 @@ pub struct Door<N> {
     directory: Arc<Directory>,
     visitors: Arc<Visitors>,
     gate: Arc<Gate<N>>,
+    journal: Journal,
     places: Arc<Semaphore>,
 }
 
@@ -72,6 +76,9 @@ pub struct Viewer {
     reader: Reader,
     seat: Seat,
     pass: Option<Pass>,
+    journal: Journal,
+    /// What the journal was told when it came.
+    came: Event,
     sent: u64,
     /// Since when it is busy with the last bytes it was given; none if it waits for more.
     busy: Option<Instant>,
@@ -87,8 +94,8 @@ struct Reader {
 
 impl<N: Network> Door<N> {
     /// A door to these streams.
-    pub fn new(directory: Arc<Directory>, visitors: Arc<Visitors>, gate: Arc<Gate<N>>) -> Self {
-        Door { directory, visitors, gate, places: Arc::new(Semaphore::new(VIEWERS)) }
+    pub fn new(directory: Arc<Directory>, visitors: Arc<Visitors>, gate: Arc<Gate<N>>, journal: Journal) -> Self {
+        Door { directory, visitors, gate, journal, places: Arc::new(Semaphore::new(VIEWERS)) }
     }
 
     /// Lets somebody in who may see what it wants to.
@@ -110,8 +117,12 @@ impl<N: Network> Door<N> {
             return Err(Refused::NotThere);
         };
         let seat = pass.sit(Role::Play, stream, agent);
-        let reader = Reader { cursor: Cursor::new(log, JOIN), film: None, waker: None };
-        Ok(Viewer { reader, seat, pass: Some(pass), sent: 0, busy: None, _place: place })
+        info!(%stream, %peer, "viewing started");
+        let came = Event::new(Code::PlayerStarted).stream(stream).peer(peer.ip());
+        self.journal.append(came.clone());
+        let (reader, journal) =
+            (Reader { cursor: Cursor::new(log, JOIN), film: None, waker: None }, self.journal.clone());
+        Ok(Viewer { reader, seat, pass: Some(pass), journal, came, sent: 0, busy: None, _place: place })
     }
 }
 
@@ -135,9 +146,11 @@ impl Viewer {
 impl Drop for Viewer {
     fn drop(&mut self) {
         let stalled = self.busy.is_some_and(|since| since.elapsed() >= STALL);
-        let how = if stalled { Err(Error::TimedOut { phase: Phase::Media }.into()) } else { Ok(()) };
+        let why = stalled.then_some(Error::TimedOut { phase: Phase::Media });
+        let text = why.as_ref().map(|error| causes::in_one_line(error));
+        self.journal.append(Event { code: Code::PlayerEnded, text, ..self.came.clone() });
         if let Some(pass) = self.pass.take() {
-            pass.leave(how);
+            pass.leave(why.map_or(Ok(()), |error| Err(error.into())));
         }
     }
 }

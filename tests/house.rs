@@ -26,7 +26,7 @@ const MAY_USE: [(&str, &[&str]); 27] = [
     ("inbound", &["stream", "rtmp", "net", "feed", "causes", "gate", "journal"]),
     ("ingest", &["stream", "rtmp", "flv", "net", "inbound", "causes", "journal"]),
     ("player", &["stream", "rtmp", "net", "inbound", "feed", "causes", "journal"]),
-    ("viewer", &["stream", "rtmp", "net", "inbound", "gate", "film"]),
+    ("viewer", &["stream", "rtmp", "net", "inbound", "gate", "film", "causes", "journal"]),
     ("destination", &["stream", "rtmp", "net", "feed", "backoff", "causes", "journal", "guard", "platforms"]),
     ("recorder", &["stream", "rtmp", "flv", "net", "film", "origin", "journal"]),
     (

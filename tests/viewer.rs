@@ -172,6 +172,12 @@ async fn a_late_viewer_starts_with_a_key_frame_at_zero_and_sees_the_end() {
     let file = viewer.rest().await;
     assert!(file.ends_with(b"sound\0\0\0\x12"), "it ends with a whole tag");
     until("nobody", || relay.visitors.count() == 0).await;
+    let journal = relay.api.get("/api/v1/journal?after=0").await.json();
+    let codes: Vec<_> =
+        journal["entries"].as_array().unwrap().iter().map(|entry| entry["code"].as_str().unwrap()).collect();
+    for code in ["player.started", "player.ended"] {
+        assert!(codes.contains(&code), "{codes:?}");
+    }
     assert_eq!(relay.visitors.endings().into_iter().collect::<Vec<_>>(), [(Ending::Finished, 2)]);
 }
 

@@ -11,7 +11,8 @@ use std::net::{Ipv4Addr, SocketAddr};
 
 use rtmp_relay::config::{self, Config};
 use rtmp_relay::destination::State;
-use rtmp_relay::limits::{API_CALL, API_CONNECTIONS};
+use rtmp_relay::inbound::Ending;
+use rtmp_relay::limits::{API_CALL, API_CONNECTIONS, STALL};
 use sim::{Act, Answer, Deed, Encounter, End, World, laws, ms, secs};
 
 const PORT: u16 = 9997;
@@ -186,4 +187,22 @@ fn callers_who_say_nothing_leave_room_for_others_in_the_end() {
     world.until(secs(5), |_| slow.iter().all(|seen| matches!(seen.borrow().ended, Some(End::Closed | End::Reset))));
     let told_so = slow.iter().skip(2).step_by(3).all(|seen| seen.borrow().has_heard(b"too_slow"));
     assert!(told_so, "who has begun to speak is told why");
+}
+
+#[test]
+fn a_viewer_that_stops_reading_is_left_and_costs_no_destination_a_message() {
+    let mut world = show(6, steered(&["youtube"], true));
+    world.run(secs(2));
+    let wish = "GET /live/show.flv HTTP/1.1\r\nhost: localhost\r\n\r\n";
+    let deeds = vec![Deed::Say(wish.into()), Deed::Hear("FLV\x01".into()), Deed::Deaf];
+    let viewer = world.attack("operator", &format!("relay:{PORT}"), deeds);
+    world.until(secs(1), |_| viewer.borrow().done);
+    let timed_out = |world: &World| world.endings("relay").get(&Ending::TimedOut).copied();
+    world.until(secs(8) + STALL, |world| timed_out(world) == Some(1));
+    assert!(world.now() > secs(2) + STALL, "it has had its time");
+    world.run(secs(26).saturating_sub(world.now()));
+    let (sent, sessions) = (world.sent("obs"), world.sessions("youtube"));
+    assert_eq!(sessions.len(), 1);
+    laws::arrives_within(ms(200), &sent, &sessions[0].tape);
+    assert!(sessions[0].tape.iter().map(|m| &m.payload).eq(sent.iter().map(|m| &m.payload)));
 }
