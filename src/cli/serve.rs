@@ -36,6 +36,7 @@ pub(super) async fn run(serve: Serve, files: u64, stop: CancellationToken) -> Re
     if let Some(api) = &api {
         let moved = if api.moved() { " (the usual port is taken)" } else { "" };
         println!("HTTP API on http://{}/api/v1/status{moved}", api.address());
+        println!("Watch it, and run it, at http://{}/", api.address());
         info!("HTTP API on {}{moved}", api.address());
     }
     let reached = [address].into_iter().chain(relay.tls_address()).filter(|address| !address.ip().is_loopback());

@@ -3,7 +3,7 @@
 import { batch, signal } from '@preact/signals';
 import { ask, Problem, signedOut } from './calls';
 import { Events, type Event } from './events';
-import { begin, change, happened } from './show';
+import { begin, change, happened, missed } from './show';
 
 /** The relay says something at least every 15 s; after this long it is not there. */
 const SILENCE = 35_000;
@@ -17,7 +17,8 @@ export const heardAt = signal<number | null>(null);
 /** What was wrong with the last try. */
 export const trouble = signal<string | null>(null);
 
-let lastId: string | null = null;
+/** The last entry of the journal that we have been told; before the first, all that is kept is wanted. */
+let lastId = '0';
 
 /** Listens to the relay as long as the page is open. */
 export async function listen() {
@@ -38,8 +39,7 @@ async function hear(isThere: () => void) {
   const over = new AbortController();
   let silence = setTimeout(() => over.abort(), SILENCE);
   try {
-    const headers: Record<string, string> = { Accept: 'text/event-stream' };
-    if (lastId) headers['Last-Event-ID'] = lastId;
+    const headers = { Accept: 'text/event-stream', 'Last-Event-ID': lastId };
     const response = await ask('/api/v1/events', { headers, signal: over.signal });
     const reader = response.body!.pipeThrough(new TextDecoderStream()).getReader();
     const events = new Events();
@@ -69,9 +69,9 @@ function hearOf(event: Event, isThere: () => void) {
     isThere();
   } else if (event.name === 'change') change(told);
   else if (event.name === 'event') {
-    lastId = event.id;
+    lastId = event.id ?? lastId;
     happened(told);
-  }
+  } else if (event.name === 'missed') missed.value += told.missed;
 }
 
 /** Waits; not longer than until somebody looks at the page again. */

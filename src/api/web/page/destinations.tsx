@@ -110,7 +110,7 @@ function Row({ destination: row }: { destination: ReadonlySignal<Destination> })
             <Theirs clip>{name}</Theirs>
           </h3>
           <p class="quiet where">
-            {platform && platform !== name && <span class="tag">{platform}</span>}
+            {platform && platform !== name && <bdi class="tag theirs clip">{platform}</bdi>}
             <Theirs clip>{server}</Theirs>
           </p>
         </div>
@@ -121,7 +121,7 @@ function Row({ destination: row }: { destination: ReadonlySignal<Destination> })
         </div>
         <div class="actions">
           {standings.some((standing) => standing.retry_at) && (
-            <Act act={retry} label={`Try ${name} now`} class="main">
+            <Act act={retry} label={`Try now: ${name}`} class="main">
               Try now
             </Act>
           )}
@@ -177,7 +177,7 @@ function Stands({ standing, of }: { standing: Standing; of: Destination }) {
             {rate(standing.bitrate)}
           </Figure>
           <Figure what="Lag" wrong={standing.lag_seconds >= 2}>
-            {lag(standing.acknowledged_lag_seconds ?? standing.lag_seconds)}
+            {lag(standing.lag_seconds)}
           </Figure>
           <Figure what="Drops">{count(drops)}</Figure>
           <Figure what="Reconnects">{count(standing.reconnects)}</Figure>
@@ -194,7 +194,6 @@ function Stands({ standing, of }: { standing: Standing; of: Destination }) {
         <p key={advice.matter} class="advice">
           {advice.refused && <strong>Not sent: </strong>}
           <Theirs>{sentence(advice.text)}</Theirs>
-          {!advice.confirmed && <span class="quiet"> (not confirmed by the platform)</span>}
         </p>
       ))}
       {tried && <More standing={standing} of={of} />}
@@ -215,9 +214,18 @@ function Trouble({ error, reason }: Pick<Standing, 'error' | 'reason'>) {
           (<Theirs>{also}</Theirs>)
         </span>
       )}
-      {error && <span class="advice">What to do: {error.advice}.</span>}
+      {error && (
+        <span class="advice">
+          What to do: <Theirs>{error.advice}</Theirs>.
+        </span>
+      )}
     </p>
   );
+}
+
+/** How old what the server has acknowledged is; servers do so now and then only. */
+function acknowledged({ acknowledged_lag_seconds: behind }: Standing): string {
+  return behind === null || behind === undefined ? '–' : `up to ${lag(behind)} ago`;
 }
 
 /** What is of interest now and then. */
@@ -234,6 +242,7 @@ function More({ standing, of }: { standing: Standing; of: Destination }) {
             <Figure what="Sent">{size(standing.bytes_sent)}</Figure>
             <Figure what="Connected">{span(standing.connected_seconds)}</Figure>
             <Figure what="Tries">{count(standing.attempts)}</Figure>
+            <Figure what="Acknowledged">{acknowledged(standing)}</Figure>
             <Figure what="Round trip">{lag(standing.round_trip_seconds)}</Figure>
             <Figure what="Left out">
               {drops.map(([why, number]) => `${count(number)} for ${why}`).join(', ') || 'nothing'}
@@ -247,11 +256,13 @@ function More({ standing, of }: { standing: Standing; of: Destination }) {
                   , <Since at={error.at} /> ago
                 </span>
               )}
-              . If it comes again: {error.advice}.
+              . If it comes again: <Theirs>{error.advice}</Theirs>.
             </p>
           )}
           {standing.unannounced.length > 0 && (
-            <p>The server did not announce {standing.unannounced.join(', ')}; it is sent all the same.</p>
+            <p>
+              The server did not announce <Theirs>{standing.unannounced.join(', ')}</Theirs>; it is sent all the same.
+            </p>
           )}
           {of.streams.length === 1 && <Chart kind="destination" of={of.name} what={`Bitrate sent to ${of.name}`} />}
         </>

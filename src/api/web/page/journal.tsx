@@ -2,9 +2,9 @@
 
 import { signal, useComputed } from '@preact/signals';
 import { Theirs } from './bits';
-import { entries } from './show';
+import { entries, missed } from './show';
 import type { Entry } from './told';
-import { clock, happening, moment } from './words';
+import { clock, happening, moment, plural } from './words';
 
 /** More than this is not shown at once. */
 const SHOWN = 150;
@@ -57,6 +57,9 @@ export function Journal() {
         </ol>
       )}
       {found.value.length > SHOWN && <p class="quiet">And {found.value.length - SHOWN} older ones: search for them.</p>}
+      {missed.value > 0 && (
+        <p class="quiet">{plural(missed.value, 'entry', 'entries')} more, which the relay no longer has.</p>
+      )}
     </section>
   );
 }

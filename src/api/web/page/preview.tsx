@@ -3,6 +3,9 @@
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { headers } from './calls';
 
+/** A picture that has stopped is looked for again after this long. */
+const RETRY = 4_000;
+
 export function Preview({ stream, codec }: { stream: string; codec: string | null }) {
   const video = useRef<HTMLVideoElement>(null);
   const [said, setSaid] = useState<string | null>('Loading …');
@@ -50,16 +53,11 @@ function look(video: HTMLVideoElement, stream: string, say: (what: string | null
         autoCleanupSourceBuffer: true,
       },
     );
-    player.on(mpegts.Events.ERROR, (_kind: string, detail: string, info: { code?: number; msg?: string }) => {
-      end();
-      say(reason(mpegts.ErrorDetails, detail, info));
-      again = setTimeout(begin, 4000);
+    player.on(mpegts.Events.ERROR, (kind: string, _detail: string, info: { code?: number }) => {
+      if (kind === mpegts.ErrorTypes.MEDIA_ERROR) stop(UNREADABLE, 4 * RETRY);
+      else stop(reason(info.code), RETRY);
     });
-    player.on(mpegts.Events.LOADING_COMPLETE, () => {
-      end();
-      say('The stream has ended.');
-      again = setTimeout(begin, 4000);
-    });
+    player.on(mpegts.Events.LOADING_COMPLETE, () => stop('The stream has ended.', RETRY));
     player.attachMediaElement(video);
     player.load();
     try {
@@ -67,6 +65,17 @@ function look(video: HTMLVideoElement, stream: string, say: (what: string | null
     } catch {
       // It ends before it has begun, or the browser wants a press of a button: `playing` says when there is a picture.
     }
+  }
+
+  /** Ends, says why, and looks again after a while. */
+  function stop(why: string, rest: number) {
+    say(why);
+    clearTimeout(again);
+    // Not in the middle of what the player does: it goes on with itself after it has told.
+    again = setTimeout(() => {
+      end();
+      again = setTimeout(begin, rest);
+    });
   }
 
   function end() {
@@ -93,17 +102,12 @@ function look(video: HTMLVideoElement, stream: string, say: (what: string | null
   };
 }
 
-/** Why there is no picture. */
-function reason(
-  details: import('mpegts.js').default.ErrorDetails,
-  detail: string,
-  info: { code?: number; msg?: string },
-): string {
-  if (detail === details.MEDIA_CODEC_UNSUPPORTED || detail === details.MEDIA_MSE_ERROR) {
-    return 'This browser does not play the codecs of this stream. Destinations get it all the same.';
-  }
-  if (info.code === 401 || info.code === 403)
-    return 'Who wants to play this stream needs a key, and this page has none.';
-  if (info.code === 404) return 'There is no picture now.';
+const UNREADABLE = 'This browser does not play the codecs of this stream. Destinations get it all the same.';
+
+/** Why there is no picture, by the status of the answer. */
+function reason(status: number | undefined): string {
+  if (status === 401 || status === 403) return 'Who wants to play this stream needs a key, and this page has none.';
+  if (status === 404) return 'There is no picture now.';
+  if (status === 503) return 'So many look at streams already that there is no room for one more.';
   return 'The picture has stopped; it is tried again.';
 }

@@ -62,9 +62,12 @@ export const recordings = new Table<Recording>((recording) => keyOfRecording(rec
 export const sessions = new Table<Session>((session) => String(session.id));
 export const status = signal<Status | null>(null);
 export const entries = signal<Entry[]>([]);
+/** How many entries the relay has let go of before we were told. */
+export const missed = signal(0);
 
-function keyOfRecording(recording: Recording): string {
-  return recording.stream === null ? recording.name : `${recording.name} ${recording.stream}`;
+/** A rule has a recording for each stream that it is for, and one without a stream as long as there is none. */
+function keyOfRecording({ name, stream }: { name: string; stream?: string | null }): string {
+  return stream ? `${name} ${stream}` : name;
 }
 
 /** How far the relay's clock is ahead of ours, in milliseconds. */
@@ -89,7 +92,7 @@ export function change(change: Change) {
     const gone = String(change.gone);
     if (change.kind === 'stream') streams.drop(gone);
     else if (change.kind === 'destination') destinations.drop(gone);
-    else if (change.kind === 'recording') recordings.drop(gone);
+    else if (change.kind === 'recording') recordings.drop(keyOfRecording({ name: gone, stream: change.stream }));
     else sessions.drop(gone);
   } else if (change.kind === 'stream') streams.put(change.value);
   else if (change.kind === 'destination') destinations.put(change.value);

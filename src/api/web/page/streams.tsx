@@ -7,8 +7,8 @@ import { call } from './calls';
 import { Chart } from './chart';
 import { Preview } from './preview';
 import { destinations, now, recordings, sessions, status, streams, urgency } from './show';
-import type { Recording, State, Stream, Video } from './told';
-import { count, lag, plural, rate, size, span, STATES } from './words';
+import type { Recording, State, Stream } from './told';
+import { lag, plural, rate, size, span, STATES } from './words';
 
 /** More than this many are told in brief. */
 const MANY = 6;
@@ -76,7 +76,8 @@ function Health({ stream, brief }: { stream: Stream; brief: boolean }) {
       <Figure what="Bitrate" wrong={stream.state === 'live' && stream.bitrate === 0}>
         {rate(stream.bitrate)}
       </Figure>
-      <Figure what="Picture">{picture(video)}</Figure>
+      <Figure what="Frames">{video?.frame_rate ? `${Math.round(video.frame_rate * 10) / 10} fps` : '–'}</Figure>
+      <Figure what="Picture">{video?.width && video.height ? `${video.width}×${video.height}` : '–'}</Figure>
       <Figure what="Key frames" wrong={(video?.key_frame_interval_seconds ?? 0) > 4}>
         {video?.key_frame_interval_seconds ? `every ${video.key_frame_interval_seconds.toFixed(1)} s` : '–'}
       </Figure>
@@ -85,32 +86,18 @@ function Health({ stream, brief }: { stream: Stream; brief: boolean }) {
           {video ? [video.codec, video.profile, video.level].filter(Boolean).join(' ') : 'no video'}
         </Figure>
       )}
-      {!brief && (
-        <Figure what="Sound">
-          {audio
-            ? `${audio.codec} ${audio.sample_rate ? `${audio.sample_rate / 1000} kHz` : ''} ${rate(audio.bitrate)}`
-            : 'none'}
-        </Figure>
-      )}
+      {!brief && <Figure what="Sound">{audio ? `${audio.codec}, ${rate(audio.bitrate)}` : 'none'}</Figure>}
       {stream.av_skew_seconds !== null && Math.abs(stream.av_skew_seconds) >= 0.5 && (
-        <Figure what="Sound ahead" wrong>
-          {lag(stream.av_skew_seconds)}
+        <Figure what={stream.av_skew_seconds > 0 ? 'Sound early' : 'Sound late'} wrong>
+          {lag(Math.abs(stream.av_skew_seconds))}
         </Figure>
       )}
-      {!brief && <Figure what="Players">{count(stream.players)}</Figure>}
     </dl>
   );
 }
 
-function picture(video: Video | null): string {
-  if (!video) return '–';
-  const size = video.width && video.height ? `${video.width}×${video.height}` : '';
-  const frames = video.frame_rate ? `${Math.round(video.frame_rate * 10) / 10} fps` : '';
-  return [size, frames].filter(Boolean).join(', ') || '–';
-}
-
 /** Where it comes from. */
-function Source({ of: { publisher, bytes } }: { of: Stream }) {
+function Source({ of: { publisher, bytes, players } }: { of: Stream }) {
   return (
     <p class="quiet from">
       {publisher && (
@@ -118,7 +105,9 @@ function Source({ of: { publisher, bytes } }: { of: Stream }) {
           clip
         >{`From ${publisher.peer}${publisher.tls ? ' over TLS' : ''}, ${publisher.agent || 'an encoder without a name'}`}</Theirs>
       )}
-      <span>{size(bytes)} received</span>
+      <span>
+        {size(bytes)} received, {plural(players, 'player')}
+      </span>
     </p>
   );
 }
@@ -176,27 +165,19 @@ export function Recordings() {
   );
 }
 
+/** The states of a recording, by shape and word. */
+const WRITTEN: Record<Recording['state'], [State, string]> = {
+  waiting: ['waiting', 'Waiting'],
+  recording: ['live', 'Recording'],
+  slow: ['degraded', 'Slow disk'],
+  failed: ['rejected', 'Failed'],
+};
+
 function Written({ recording }: { recording: Recording }) {
-  const failed = recording.state === 'failed';
-  const state: State = failed
-    ? 'rejected'
-    : recording.state === 'slow'
-      ? 'degraded'
-      : recording.stream
-        ? 'live'
-        : 'waiting';
-  const words: Record<string, string> = {
-    recording: 'Recording',
-    waiting: 'Waiting',
-    slow: 'Slow disk',
-    failed: 'Failed',
-  };
+  const [state, word] = WRITTEN[recording.state];
   return (
-    <li class={`row small ${state}`}>
-      <Chip
-        state={recording.state === 'waiting' ? 'waiting' : state}
-        word={words[recording.state] ?? recording.state}
-      />
+    <li class="row">
+      <Chip state={state} word={word} />
       <span class="grow">
         <strong>
           {recording.stream ? <Theirs clip>{recording.stream}</Theirs> : <Theirs clip>{recording.name}</Theirs>}
@@ -206,7 +187,7 @@ function Written({ recording }: { recording: Recording }) {
             <Theirs clip>{recording.file}</Theirs>
           </span>
         )}
-        {recording.error && (failed || recording.state === 'slow') && (
+        {recording.error && recording.state === 'failed' && (
           <span class="problem">
             <Theirs>{recording.error}</Theirs>. Check the disk: it is tried again every ten seconds.
           </span>
@@ -246,7 +227,7 @@ function Seat({ id }: { id: string }) {
   const what = session.role === 'publish' ? 'publishes' : 'plays';
   const kick = () => call('DELETE', `sessions/${session.id}`);
   return (
-    <li class="row small">
+    <li class="row">
       <span class="grow">
         <strong>
           <Theirs clip>{session.peer}</Theirs>

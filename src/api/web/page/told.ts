@@ -80,7 +80,7 @@ export interface Session {
 export interface Recording {
   name: string;
   stream: string | null;
-  state: string;
+  state: 'waiting' | 'recording' | 'slow' | 'failed';
   file: string | null;
   bytes: number;
   error: string | null;
@@ -142,4 +142,4 @@ export type Change =
   | { kind: 'recording'; value: Recording }
   | { kind: 'session'; value: Session }
   | { kind: 'status'; value: Status }
-  | { kind: 'stream' | 'destination' | 'recording' | 'session'; gone: string | number };
+  | { kind: 'stream' | 'destination' | 'recording' | 'session'; gone: string | number; stream?: string };

@@ -91,7 +91,7 @@ export function Stale() {
           {heardAt.value === null
             ? 'Nothing has been heard of it yet.'
             : `What you see is as of ${clock(heardAt.value)}.`}{' '}
-          It is tried again all the time; streams and destinations go on without this page.
+          It is tried again all the time. If it is only this page that has lost the relay, the show goes on.
           {heardAt.value !== null && <Age since={heardAt.value} />}
         </>
       )}

@@ -72,34 +72,36 @@ export function sentence(text: string): string {
   return text.charAt(0).toUpperCase() + text.slice(1);
 }
 
-const HAPPENED: Record<string, string> = {
-  'relay.started': 'the relay has started',
-  'relay.stopping': 'the relay is stopping',
-  'config.changed': 'the configuration has changed',
-  'publish.started': 'is published',
-  'publish.resumed': 'is published again',
-  'publish.replaced': 'is published by another encoder',
-  'publish.lost': 'has lost its encoder',
-  'publish.ended': 'has ended',
-  'destination.disabled': 'is off',
-  'destination.waiting': 'waits for a stream',
-  'destination.connecting': 'is connecting',
-  'destination.live': 'is live',
-  'destination.degraded': 'is degraded',
-  'destination.backing_off': 'is tried again',
-  'destination.rejected': 'is rejected',
-  'destination.blocked': 'is blocked',
-  'destination.draining': 'is ending',
-  'destination.dropped': 'has frames left out',
-  'destination.advice': 'has advice',
-  'recording.started': 'has begun a file',
-  'recording.ended': 'has completed a file',
-  'recording.failed': 'cannot be written',
-  'player.started': 'has a player more',
-  'player.ended': 'has a player less',
-};
+const HAPPENED = new Map(
+  Object.entries({
+    'relay.started': 'the relay has started',
+    'relay.stopping': 'the relay is stopping',
+    'config.changed': 'the configuration has changed',
+    'publish.started': 'is published',
+    'publish.resumed': 'is published again',
+    'publish.replaced': 'is published by another encoder',
+    'publish.lost': 'has lost its encoder',
+    'publish.ended': 'has ended',
+    'destination.disabled': 'is off',
+    'destination.waiting': 'waits for a stream',
+    'destination.connecting': 'is connecting',
+    'destination.live': 'is live',
+    'destination.degraded': 'is degraded',
+    'destination.backing_off': 'is tried again',
+    'destination.rejected': 'is rejected',
+    'destination.blocked': 'is blocked',
+    'destination.draining': 'is ending',
+    'destination.dropped': 'has frames left out',
+    'destination.advice': 'has advice',
+    'recording.started': 'has begun a file',
+    'recording.ended': 'has completed a file',
+    'recording.failed': 'cannot be written',
+    'player.started': 'has a player more',
+    'player.ended': 'has a player less',
+  }),
+);
 
 /** What an entry of the journal says has happened. */
 export function happening(entry: Entry): string {
-  return HAPPENED[entry.code] ?? entry.code;
+  return HAPPENED.get(entry.code) ?? entry.code;
 }
