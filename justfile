@@ -46,6 +46,11 @@ e2e *args:
     cargo build --release --package rtmp-relay
     python3 tests/e2e/run.py {{args}}
 
+# The page, built anew and in a real browser; takes names of tests/web/*.test.js. Screenshots are left in target/pictures.
+web *args:
+    cargo build --release --package rtmp-relay
+    PICTURES=$PWD/target/pictures tests/web/run {{args}}
+
 # docs/start.md, command by command, with relays of ours in place of the platforms.
 guide:
     python3 tests/guide/run.py
