@@ -206,3 +206,45 @@ fn a_viewer_that_stops_reading_is_left_and_costs_no_destination_a_message() {
     laws::arrives_within(ms(200), &sent, &sessions[0].tape);
     assert!(sessions[0].tape.iter().map(|m| &m.payload).eq(sent.iter().map(|m| &m.payload)));
 }
+
+#[test]
+fn no_answer_and_no_log_has_a_secret_that_a_caller_has_told() {
+    const URL: &str = "rtmp://CANARY1:CANARY2@kick/CANARY3/CANARY4?CANARY5=CANARY6";
+    for answers in [Answer::Accept, Answer::Refuse("publish", "NetStream.Publish.BadName"), Answer::Absent] {
+        let world = World::seeded(6).relay_told("relay", steered(&["youtube"], true)).villain("operator");
+        let world = world.server("youtube", |_| Answer::Accept).server("kick", move |_| answers);
+        let mut world = world.encoder("obs", "relay/live/show?CANARY8=CANARY9", &[Act::Publish(secs(20)), Act::Stop]);
+        world.run(secs(1));
+        let watching = call(&mut world, "GET", "/api/v1/events", "");
+        let new = format!("{{\"name\": \"kick\", \"url\": \"{URL}\", \"backup_url\": \"rtmp://kick/CANARY10\"}}");
+        let key = "{\"stream_key\": \"CANARY7\", \"url\": \"rtmp://kick/CANARY3\"}";
+        let wrong = "{\"url\": \"CANARY1\", \"stream_key\": [\"CANARY7\"], \"max_lag\": \"CANARY2\"}";
+        let mut told = String::new();
+        for (method, path, body) in [
+            ("POST", "destinations", &*new),
+            ("POST", "destinations", wrong),
+            ("PATCH", "destinations/kick", key),
+            ("PATCH", "destinations/kick", wrong),
+            ("PATCH", "destinations/kick", "{\"url\": \"rtmp://youtube/live\"}"),
+            ("POST", "destinations/kick/retry", ""),
+            ("GET", "destinations", ""),
+            ("GET", "streams", ""),
+            ("GET", "sessions", ""),
+            ("GET", "config", ""),
+            ("GET", "status", ""),
+            ("GET", "journal", ""),
+            ("GET", "", ""),
+        ] {
+            let path = if path.is_empty() { "/metrics".to_owned() } else { format!("/api/v1/{path}") };
+            let (status, text) = answer(&mut world, method, &path, body);
+            assert!([200, 201, 422].contains(&status), "{method} {path}: {text}");
+            told += &text;
+            world.run(secs(1));
+        }
+        told += &String::from_utf8_lossy(&watching.borrow().heard);
+        assert!(told.contains("\"name\":\"kick\"") && told.contains("key_needed"), "{told}");
+        assert_eq!(told.find("CANARY").map(|at| &told[at.saturating_sub(100)..at]), None);
+        let trace = world.trace();
+        assert_eq!(trace.lines().find(|line| line.contains("CANARY")), None);
+    }
+}
