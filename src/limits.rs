@@ -65,8 +65,8 @@ pub const KEYS_PRESENTED: usize = 4;
 pub const KEY_FILE_BYTES: usize = 1 << 20;
 /// Callbacks under way at once; others wait for one of them, within their own time.
 pub const CALLBACKS: usize = 64;
-/// What a callback may put before the body of its answer, which is not read.
-pub const CALLBACK_HEAD: usize = 16 << 10;
+/// What an HTTP server that is asked or told something may put before the body of its answer, which is not read.
+pub const ANSWER_HEAD: usize = 16 << 10;
 /// Destinations there may be, once one is added while the relay runs.
 pub const DESTINATIONS: usize = 1000;
 /// Recordings that the API may have going at once.

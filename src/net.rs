@@ -13,6 +13,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 use tokio::task::JoinSet;
 
 pub mod connection;
+pub mod http;
 pub mod race;
 pub mod tcp;
 pub mod tls;

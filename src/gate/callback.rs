@@ -11,33 +11,27 @@
 //! them; the JSON has the query in one piece.
 
 use std::fmt;
-use std::future::pending;
-use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use bytes::Bytes;
 use http_body_util::Full;
-use hyper::client::conn::http1;
-use hyper::header::{CONNECTION, CONTENT_TYPE, HOST, USER_AGENT};
-use hyper::{Request, StatusCode, Uri};
-use hyper_util::rt::TokioIo;
+use hyper::header::CONTENT_TYPE;
+use hyper::{Request, StatusCode};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use tracing::{info, warn};
 
 use super::Ask;
-use crate::limits::{CALLBACK, CALLBACK_HEAD, CALLBACKS};
+use crate::limits::{CALLBACK, CALLBACKS};
 use crate::net::Network;
+use crate::net::http::{self, Target};
+use crate::net::tls::Trust;
 use crate::rtmp::server::Role;
-
-/// What the callback is told of the program that asks.
-const AGENT: &str = concat!("rtmp-relay/", env!("CARGO_PKG_VERSION"));
 
 /// Where to ask, and how.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Callback {
-    url: Uri,
-    host: String,
+    server: Target,
     /// What it is asked in.
     pub form: Form,
     /// Without an answer, everybody may.
@@ -58,12 +52,10 @@ pub enum Form {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[allow(missing_docs)]
 pub enum Error {
-    #[error("it should look like http://host:port/path")]
-    Url,
     #[error("only http:// is supported")]
     Scheme,
-    #[error("user name and password are not supported")]
-    UserInfo,
+    #[error(transparent)]
+    Malformed(http::Malformed),
 }
 
 /// Why there was no answer.
@@ -94,20 +86,11 @@ pub(super) enum Answer {
 impl Callback {
     /// A callback at this URL, in nginx-rtmp's form; without an answer nobody may.
     pub fn parse(text: &str) -> Result<Self, Error> {
-        let url: Uri = text.parse().map_err(|_| Error::Url)?;
-        let authority = url.authority().ok_or(Error::Url)?;
-        match url.scheme_str() {
-            Some("http") => {}
-            _ => return Err(Error::Scheme),
+        match Target::parse(text) {
+            Ok(server) if !server.tls() => Ok(Callback { server, form: Form::default(), open: false }),
+            Ok(_) | Err(http::Malformed::Scheme) => Err(Error::Scheme),
+            Err(malformed) => Err(Error::Malformed(malformed)),
         }
-        if authority.as_str().contains('@') {
-            return Err(Error::UserInfo);
-        }
-        let host = authority.host().trim_start_matches('[').trim_end_matches(']').to_owned();
-        if host.is_empty() {
-            return Err(Error::Url);
-        }
-        Ok(Callback { url, host, form: Form::default(), open: false })
     }
 
     fn request(&self, ask: &Ask<'_>, number: u64) -> hyper::http::Result<Request<Full<Bytes>>> {
@@ -115,21 +98,14 @@ impl Callback {
             Form::Nginx => ("application/x-www-form-urlencoded", form(ask, number)),
             Form::Json => ("application/json", json(ask, number)),
         };
-        let path = self.url.path_and_query().map_or("/", |path| path.as_str());
-        let host = self.url.authority().map_or("", |authority| authority.as_str());
-        Request::post(path)
-            .header(HOST, host)
-            .header(USER_AGENT, AGENT)
-            .header(CONTENT_TYPE, content_type)
-            .header(CONNECTION, "close")
-            .body(Full::new(body.into()))
+        self.server.request().header(CONTENT_TYPE, content_type).body(Full::new(body.into()))
     }
 }
 
 /// The host only: path and query may hold a key.
 impl fmt::Debug for Callback {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "http://{} {:?}{}", self.host, self.form, if self.open { ", open" } else { "" })
+        write!(f, "{:?} {:?}{}", self.server, self.form, if self.open { ", open" } else { "" })
     }
 }
 
@@ -169,44 +145,24 @@ impl Asker {
         match answer {
             Answer::None(failure) if !self.unanswered.swap(true, Ordering::Relaxed) => {
                 let then = if callback.open { "everybody may" } else { "nobody may" };
-                warn!(host = callback.host, "{failure}: {then}, until it does");
+                warn!(host = callback.server.host(), "{failure}: {then}, until it does");
             }
             Answer::Yes | Answer::No(_) if self.unanswered.swap(false, Ordering::Relaxed) => {
-                info!(host = callback.host, "the callback answers again");
+                info!(host = callback.server.host(), "the callback answers again");
             }
             Answer::None(_) | Answer::Yes | Answer::No(_) => {}
         }
     }
 }
 
-/// One question on a connection of its own. Of the answer only its head is read.
+/// One question on a connection of its own.
 async fn exchange<N: Network>(net: &N, callback: &Callback, ask: &Ask<'_>, number: u64) -> Result<StatusCode, Failure> {
     let request = callback.request(ask, number).map_err(|_| Failure::BrokeOff)?;
-    let stream = connect(net, callback).await.map_err(|_| Failure::Unreachable)?;
-    let mut http = http1::Builder::new();
-    http.max_buf_size(CALLBACK_HEAD);
-    let (mut sender, connection) = http.handshake(TokioIo::new(stream)).await.map_err(|_| Failure::BrokeOff)?;
-    // Its end is no answer: the request has one by then, or fails.
-    let driven = async {
-        let _ = connection.await;
-        pending::<StatusCode>().await
-    };
-    tokio::select! {
-        biased;
-        answer = sender.send_request(request) => answer.map(|answer| answer.status()).map_err(|_| Failure::BrokeOff),
-        status = driven => Ok(status),
-    }
-}
-
-async fn connect<N: Network>(net: &N, callback: &Callback) -> io::Result<N::Stream> {
-    let mut failed = io::ErrorKind::NotFound.into();
-    for address in net.lookup(&callback.host, callback.url.port_u16().unwrap_or(80)).await? {
-        match net.connect(address).await {
-            Ok(stream) => return Ok(stream),
-            Err(error) => failed = error,
-        }
-    }
-    Err(failed)
+    // It has no TLS, so nobody is trusted.
+    callback.server.post(net, &Trust::default(), request).await.map_err(|failure| match failure {
+        http::Failure::Unreachable(_) | http::Failure::Tls(_) => Failure::Unreachable,
+        http::Failure::BrokeOff => Failure::BrokeOff,
+    })
 }
 
 fn call(role: Role) -> &'static str {
@@ -284,17 +240,12 @@ mod tests {
         for (url, wrong) in [
             ("https://h/auth", Error::Scheme),
             ("ftp://h/auth", Error::Scheme),
-            ("h", Error::Scheme),
-            ("/auth", Error::Url),
-            ("http:///auth", Error::Url),
-            ("http://user:CANARY@h/auth", Error::UserInfo),
-            ("http://h/a b", Error::Url),
-            ("", Error::Url),
+            ("http://user:CANARY@h/auth", Error::Malformed(http::Malformed::UserInfo)),
+            ("", Error::Malformed(http::Malformed::Url)),
         ] {
             assert_eq!(Callback::parse(url), Err(wrong), "{url}");
         }
         let callback = Callback::parse("http://h:8080/CANARY?CANARY").expect("a URL");
         assert_eq!(format!("{callback:?}"), "http://h Nginx");
-        assert_eq!(Callback::parse("http://[::1]:8080/auth").expect("a URL").host, "::1");
     }
 }
