@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use crate::destination;
 use crate::gate::Rules;
+use crate::hook::Hook;
 use crate::inbound::visitors;
 use crate::limits::{CONNECTIONS, CONNECTIONS_PER_ADDRESS};
 use crate::net::tls::Trust;
@@ -26,6 +27,7 @@ pub mod access;
 pub mod api;
 pub mod edit;
 pub mod file;
+mod hook;
 pub mod keeper;
 mod key;
 pub mod problem;
@@ -67,6 +69,8 @@ pub struct Config {
     pub recordings: Vec<Rule>,
     /// Where recordings go that name no folder.
     pub record_dir: PathBuf,
+    /// Who is told what happens.
+    pub hooks: Vec<Hook>,
     /// How long a lost publisher's stream is kept open for its return.
     pub grace: Duration,
     /// How much of each stream is held.
@@ -105,6 +109,7 @@ impl Default for Config {
             defaults: Defaults::default(),
             recordings: Vec::new(),
             record_dir: RECORDINGS.into(),
+            hooks: Vec::new(),
             grace: GRACE,
             log: Limits::default(),
             visitors: visitors::Limits::default(),
@@ -159,6 +164,7 @@ impl Settings {
             problems.extend(found);
             Vec::new()
         });
+        let hooks = hook::hooks(self.webhooks, self.on_event, &defaults.trust, &mut problems);
         let api = Api::read(self.api_listen, self.api_token.as_ref(), self.api_allow_internal);
         let api = api.unwrap_or_else(|problem| {
             problems.push(problem);
@@ -173,6 +179,7 @@ impl Settings {
             defaults,
             recordings,
             record_dir,
+            hooks,
             grace: self.grace.map_or(GRACE, |grace| grace.0),
             log: Limits::default(),
             visitors: visitors::Limits {

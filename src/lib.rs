@@ -28,7 +28,7 @@
 //! | [`destination`] | connections we make, again and again |
 //! | [`recorder`] | FLV files |
 //! | [`viewer`] | the same bytes, sent as they come to be, for browsers |
-//! | [`journal`] | what has happened, for whoever reads it |
+//! | [`journal`], [`hook`] | what has happened, and who is told |
 //! | [`relay`] | all of them together |
 //! | [`api`] | the same over HTTP, while it runs |
 //! | [`preflight`] | the way to a destination, tried before the show |
@@ -85,6 +85,7 @@ pub mod film;
 pub mod flv;
 pub mod gate;
 pub mod guard;
+pub mod hook;
 pub mod inbound;
 pub mod ingest;
 pub mod journal;

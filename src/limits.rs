@@ -47,6 +47,24 @@ pub const NEEDS: usize = 16;
 pub const JOURNAL_ENTRIES: usize = 1000;
 /// Letters of an entry's text.
 pub const JOURNAL_TEXT: usize = 500;
+/// A webhook that could not be told is tried again after this long at first …
+pub const WEBHOOK_FIRST: Duration = Duration::from_secs(1);
+/// … and after this long at most.
+pub const WEBHOOK_MAX: Duration = Duration::from_secs(60);
+/// A webhook that has said no to an event so often is not told of it any more.
+pub const WEBHOOK_ANSWERS: usize = 8;
+/// A webhook has this long to answer, unless told otherwise.
+pub const WEBHOOK: Duration = Duration::from_secs(10);
+/// Runs of one command for events at once; what is to follow waits in the journal.
+pub const COMMANDS: usize = 4;
+/// A command for an event has this long, unless told otherwise.
+pub const COMMAND: Duration = Duration::from_secs(30);
+/// Patience with webhooks and commands that may be asked for.
+pub const HOOK_PATIENCE: std::ops::RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(300);
+/// Webhooks and commands.
+pub const HOOKS: usize = 64;
+/// When a relay ends, those who are told what happens have this long for the last of it.
+pub const LAST_WORDS: Duration = Duration::from_secs(2);
 /// Entries of one code in one second about those who come and go; the others are counted.
 pub const JOURNAL_VISITS: u32 = 50;
 /// Marks along which the bytes of a session are read as times: a finer trail is thinned out.

@@ -28,9 +28,10 @@ use tracing::{error, info, warn};
 use crate::config::{Circle, Config, Route};
 use crate::destination::{self, Board, Destination, Place, Row, Server};
 use crate::gate::Gate;
+use crate::hook::{Hook, Post};
 use crate::inbound::{self, House, Visitors};
-use crate::journal::{Code, Event, Journal};
-use crate::limits::ACCEPT_REST;
+use crate::journal::{Code, Cursor, Event, Journal};
+use crate::limits::{ACCEPT_REST, LAST_WORDS};
 use crate::net::tls::{Entrance, Trust, Wire};
 use crate::net::{Listener, Network, connection, tls};
 use crate::recorder::{Recorder, Rule};
@@ -71,6 +72,10 @@ pub struct Relay<N: Network> {
     /// What is recorded, by rule and stream.
     recorded: BTreeMap<(String, Name), Recording>,
     recordings: recorder::Board,
+    /// Who is told what happens, each with a way to end that.
+    hooks: Vec<(Hook, CancellationToken)>,
+    /// Those who read the journal: they end last.
+    readers: JoinSet<()>,
     /// Places at servers, by server and key.
     places: BTreeMap<(Url, Secret), Place>,
     control: Control,
@@ -111,6 +116,8 @@ pub struct Changes {
     pub unchanged: usize,
     /// The certificate that new connections are shown is another one.
     pub certificate: bool,
+    /// Others are told what happens, or they are told otherwise.
+    pub hooks: bool,
     /// What takes effect at the next start only.
     pub at_restart: Vec<&'static str>,
 }
@@ -245,6 +252,7 @@ impl Changes {
         changes.removed.extend(gone.map(|recording| format!("recording {}", recording.name)));
         let identity = |config: &Config| config.tls.as_ref().map(|tls| tls.identity.clone());
         changes.certificate = old.tls.is_some() && new.tls.is_some() && identity(old) != identity(new);
+        changes.hooks = old.hooks != new.hooks;
         let tls_listen = |config: &Config| config.tls.as_ref().map(|tls| tls.listen);
         changes.at_restart = [
             ("listen", old.listen != new.listen),
@@ -267,6 +275,9 @@ impl fmt::Display for Changes {
         }
         if self.certificate {
             f.write_str("new connections are shown another certificate; ")?;
+        }
+        if self.hooks {
+            f.write_str("webhooks or commands changed; ")?;
         }
         write!(f, "{} destinations unchanged", self.unchanged)?;
         for what in &self.at_restart {
@@ -305,7 +316,7 @@ impl<N: Network> Relay<N> {
         let config = Arc::new(config);
         let present = Arc::new(ArcSwap::new(config.clone()));
         let (control, orders) = mpsc::channel(ORDERS);
-        let (assignments, recorded, places) = Default::default();
+        let (assignments, recorded, hooks, readers, places) = Default::default();
         let (tasks, control) = (JoinSet::new(), Control(control));
         Ok(Relay {
             net,
@@ -322,6 +333,8 @@ impl<N: Network> Relay<N> {
             assignments,
             recorded,
             recordings,
+            hooks,
+            readers,
             places,
             control,
             orders,
@@ -385,11 +398,13 @@ impl<N: Network> Relay<N> {
         let mut rest: Option<Instant> = None;
         let journal = self.house.journal.clone();
         self.repair(&[]);
+        self.attach(&journal.after(0));
         loop {
             tokio::select! {
                 biased;
                 () = shutdown.cancelled() => break,
                 Some(ended) = self.tasks.join_next() => report(ended),
+                Some(ended) = self.readers.join_next() => report(ended),
                 () = directory.changed() => self.reconcile(recorder::FROM_THE_BEGINNING),
                 Some(order) = self.orders.recv() => order(&mut self),
                 () = sleep_until(expiry.unwrap_or_else(Instant::now)), if expiry.is_some() => {}
@@ -420,6 +435,14 @@ impl<N: Network> Relay<N> {
             }
         };
         let _ = timeout(SHUTDOWN, farewell).await;
+        // All that can happen has happened.
+        journal.end();
+        let told = async {
+            while let Some(ended) = self.readers.join_next().await {
+                report(ended);
+            }
+        };
+        let _ = timeout(LAST_WORDS, told).await;
     }
 
     /// Serves who has come, and says until when to take nobody else.
@@ -575,6 +598,28 @@ impl<N: Network> Relay<N> {
         }
     }
 
+    /// Tells those who are to be told what happens, the new ones from `cursor` on, and nobody else.
+    fn attach(&mut self, cursor: &Cursor) {
+        let wanted = &self.config.hooks;
+        self.hooks.retain(|(hook, stop)| {
+            let stays = wanted.contains(hook);
+            if !stays {
+                stop.cancel();
+            }
+            stays
+        });
+        for hook in wanted {
+            if self.hooks.iter().any(|(known, _)| known == hook) {
+                continue;
+            }
+            let stop = CancellationToken::new();
+            let (net, ending) = (self.net.clone(), self.house.stop.clone());
+            let post = Post { net, cursor: cursor.clone(), random: self.random.fork(), ending, stop: stop.clone() };
+            self.net.spawn(&mut self.readers, hook.clone().run(post));
+            self.hooks.push((hook.clone(), stop));
+        }
+    }
+
     /// Repairs what a crash has left in the folders of recordings that were not there `before`.
     fn repair(&mut self, before: &[Rule]) {
         let known = |folder: &PathBuf| before.iter().any(|rule| rule.folder == *folder);
@@ -608,6 +653,7 @@ impl<N: Network> Ordered for Relay<N> {
         let before = std::mem::replace(&mut self.config, config);
         self.repair(&before.recordings);
         self.reconcile(recorder::FROM_THE_NEXT_KEY_FRAME);
+        self.attach(&self.house.journal.from_now());
         self.house.journal.append(Event::new(Code::ConfigChanged).because(changes.to_string()));
         Ok(changes)
     }

@@ -122,6 +122,26 @@ fn interop_88_keys_appear_in_no_output() {
 }
 
 #[test]
+fn who_is_told_what_happens_is_named_by_its_host_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("relay.yaml");
+    let yaml = "webhooks:\n  - {url: \"http://127.0.0.1:1/CANARY?CANARY=CANARY\", secret: CANARY}\n\
+                on_event:\n  - {command: \": CANARY; exit 3\"}\n";
+    std::fs::write(&file, yaml).unwrap();
+    let file = file.to_str().unwrap();
+    let check = run(&["check", file]);
+    let said = String::from_utf8(check.stdout).unwrap();
+    assert!(said.contains("* ─► 127.0.0.1   http://127.0.0.1, signed\n* ─► on_event   a command\n"), "{said}");
+    let (server, _) = Running::serve(&["--config", file, "--log-level=trace"]);
+    let (log, code, _) = server.interrupt();
+    assert_eq!(code, Some(0), "{log}");
+    for trouble in ["the webhook cannot be reached: Connection refused", "the command failed: exit status: 3"] {
+        assert_eq!(log.matches(trouble).count(), 1, "{log}");
+    }
+    assert!(!(said + &log).contains("CANARY"), "{log}");
+}
+
+#[test]
 fn a_public_address_without_a_rule_is_warned_of() {
     for (listen, arguments, warned) in [
         ("0.0.0.0:0", &[][..], true),

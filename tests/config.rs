@@ -8,6 +8,9 @@ use std::time::Duration;
 use rtmp_relay::Config;
 use rtmp_relay::config::file::{self, EXAMPLE};
 use rtmp_relay::config::{Problems, Settings};
+use rtmp_relay::hook::{Hook, To};
+use rtmp_relay::journal::Code;
+use rtmp_relay::limits::HOOKS;
 use rtmp_relay::recorder::Limits;
 use rtmp_relay::stream::{Merge, Name};
 
@@ -131,8 +134,8 @@ async fn the_example_holds_every_key_and_is_sound() {
     let schema: serde_json::Value = serde_json::from_str(&file::schema()).unwrap();
     let keys =
         |schema: &serde_json::Value| schema["properties"].as_object().unwrap().keys().cloned().collect::<Vec<_>>();
-    let shapes =
-        ["Destination", "Access", "Recording", "Reconnect", "Timeouts"].map(|shape| keys(&schema["$defs"][shape]));
+    let shapes = ["Destination", "Access", "Recording", "Reconnect", "Timeouts", "Webhook", "OnEvent"]
+        .map(|shape| keys(&schema["$defs"][shape]));
     for key in [keys(&schema), shapes.concat()].concat() {
         assert!(EXAMPLE.contains(&format!("{key}:")), "the example does not explain {key}");
     }
@@ -153,6 +156,40 @@ async fn the_example_holds_every_key_and_is_sound() {
         .map(|line| line + "\n")
         .collect();
     assert_eq!(config(&told, &[]).await.unwrap(), sound);
+}
+
+#[tokio::test]
+async fn who_is_told_what_happens_is_called_after_its_host_or_its_number() {
+    let yaml = r#"
+webhooks:
+  - {url: "https://h.example/CANARY", secret: CANARY, events: ["publish.*", destination.live], timeout: 3s}
+  - {url: "http://h.example:8080/"}
+on_event:
+  - {command: "CANARY | mail"}
+  - {command: "true", events: ["*.failed"], timeout: 1m}
+"#;
+    let hooks = config(yaml, &[]).await.unwrap().hooks;
+    let told = |hook: &Hook, code| hook.events.iter().any(|events| events.is_for(code));
+    let seen = hooks.iter().map(|hook| {
+        let (signed, timeout) = match &hook.to {
+            To::Webhook(webhook) => (webhook.key.is_some(), webhook.timeout),
+            To::Command(command) => (false, command.timeout),
+        };
+        let codes = [Code::PublishLost, Code::DestinationLive, Code::RecordingFailed];
+        (&*hook.name, signed, timeout.as_secs(), codes.map(|code| told(hook, code)))
+    });
+    let expected = [
+        ("h.example", true, 3, [true, true, false]),
+        ("h.example-2", false, 10, [true; 3]),
+        ("on_event", false, 30, [true; 3]),
+        ("on_event-2", false, 60, [false, false, true]),
+    ];
+    assert_eq!(seen.collect::<Vec<_>>(), expected);
+    assert!(!format!("{hooks:?}").contains("CANARY"), "{hooks:?}");
+    let many = |count: usize| format!("on_event:\n{}", "  - command: \"true\"\n".repeat(count));
+    assert_eq!(config(&many(HOOKS), &[]).await.unwrap().hooks.len(), HOOKS);
+    let error = config(&many(HOOKS + 1), &[]).await.unwrap_err().to_string();
+    assert_eq!(error, "66:5: there are more than 64 webhooks and commands");
 }
 
 #[tokio::test]
@@ -246,6 +283,17 @@ async fn what_is_wrong_is_told_with_line_and_column_and_never_with_the_value() {
         "tls_cert: cert\ntls_key: key",
         "tls_listen: \":443\"\ntls_cert: Cargo.toml\ntls_key: /nowhere/key",
         "tls_listen: \":443\"\ntls_cert: Cargo.toml\ntls_key: Cargo.toml",
+        "webhooks:\n  - url: CANARY",
+        "webhooks:\n  - url: ftp://h/CANARY",
+        "webhooks:\n  - url: https://CANARY:CANARY@h/",
+        "webhooks:\n  - url: https://h/CANARY\n    secret: whsec_CANARY!",
+        "webhooks:\n  - url: https://h/CANARY\n    events: [publish.start]",
+        "webhooks:\n  - url: https://h/CANARY\n    events: [\"CANARY*\"]",
+        "webhooks:\n  - url: https://h/CANARY\n    timeout: 10ms",
+        "webhooks:\n  - secret: CANARY",
+        "on_event: CANARY",
+        "on_event:\n  - command: CANARY\n    timeout: 1h",
+        "on_event:\n  - command: CANARY\n    event: [\"*\"]",
         "tls_verify: false",
         "destinations: CANARY",
         "destinations:\n  - CANARY",

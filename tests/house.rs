@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Each room and the rooms it may use. `limits` is open to all.
-const MAY_USE: [(&str, &[&str]); 27] = [
+const MAY_USE: [(&str, &[&str]); 28] = [
     ("rtmp", &["flv"]),
     ("flv", &["rtmp"]),
     ("stream", &["flv"]),
@@ -18,6 +18,7 @@ const MAY_USE: [(&str, &[&str]); 27] = [
     ("origin", &[]),
     ("mutants", &[]),
     ("journal", &["stream"]),
+    ("hook", &["journal", "rtmp", "net", "backoff", "causes"]),
     ("platforms", &["flv"]),
     ("guard", &["stream", "flv", "platforms"]),
     ("feed", &["stream", "rtmp", "flv", "net"]),
@@ -43,6 +44,7 @@ const MAY_USE: [(&str, &[&str]); 27] = [
             "guard",
             "platforms",
             "origin",
+            "hook",
         ],
     ),
     ("preflight", &["stream", "rtmp", "net", "config", "destination"]),
@@ -60,6 +62,7 @@ const MAY_USE: [(&str, &[&str]); 27] = [
             "destination",
             "recorder",
             "journal",
+            "hook",
         ],
     ),
     (
@@ -98,6 +101,7 @@ const MAY_USE: [(&str, &[&str]); 27] = [
             "origin",
             "preflight",
             "platforms",
+            "hook",
         ],
     ),
     ("lib", &[]),

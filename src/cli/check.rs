@@ -6,6 +6,7 @@ use anyhow::{Context, Result};
 
 use super::{Check, print};
 use crate::config::{Config, Settings};
+use crate::hook::To;
 use crate::stream::{Name, Pattern};
 
 pub(super) async fn run(check: Check) -> Result<()> {
@@ -56,6 +57,16 @@ fn plan(config: &Config) -> String {
             rule.name,
             rule.folder.display()
         );
+    }
+    for hook in &config.hooks {
+        let events: Vec<String> = hook.events.iter().map(ToString::to_string).collect();
+        let _ = match &hook.to {
+            To::Webhook(webhook) => {
+                let signed = if webhook.key.is_some() { ", signed" } else { "" };
+                writeln!(text, "{} ─► {}   {:?}{signed}", events.join(", "), hook.name, webhook.server)
+            }
+            To::Command(_) => writeln!(text, "{} ─► {}   a command", events.join(", "), hook.name),
+        };
     }
     text
 }

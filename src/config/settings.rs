@@ -9,7 +9,8 @@ use serde::{Deserialize, Deserializer};
 use super::access::{Access, StreamAccess};
 use super::problem::At;
 use super::value::{
-    ApiListen, Bitrate, ChunkSize, Hidden, Listen, Merge, Pin, PlatformName, SegmentSize, SegmentTime, Source, Time,
+    ApiListen, Bitrate, ChunkSize, EventPattern, Hidden, Listen, Merge, Pin, PlatformName, SegmentSize, SegmentTime,
+    Source, Time,
 };
 use crate::guard::Guard;
 
@@ -66,6 +67,12 @@ pub struct Settings {
     /// Which streams are recorded where
     #[arg(skip)]
     pub recordings: Vec<At<Recording>>,
+    /// Servers that are told what happens
+    #[arg(skip)]
+    pub webhooks: Vec<At<Webhook>>,
+    /// Commands that are run when something happens
+    #[arg(skip)]
+    pub on_event: Vec<At<OnEvent>>,
     /// How long to keep everything open for an encoder whose connection was lost [default: 15s]
     #[arg(long, value_name = "TIME", env = "RTMP_RELAY_GRACE", hide_env = true)]
     #[serde(deserialize_with = "given")]
@@ -220,13 +227,44 @@ pub struct Recording {
     pub segment_size: Option<SegmentSize>,
 }
 
+/// A server that is told what happens.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Webhook {
+    /// Where each event is posted to, as JSON
+    pub url: At<Hidden>,
+    /// What it knows us by: any text, or whsec_ and base64. Requests are signed with it; ${NAME} is an environment variable
+    #[serde(default, deserialize_with = "given")]
+    pub secret: Option<At<Hidden>>,
+    /// What it is told of, by code; * stands for any part of one [default: everything]
+    #[serde(default, deserialize_with = "given")]
+    pub events: Option<Vec<At<EventPattern>>>,
+    /// How long it may take to answer [default: 10s]
+    #[serde(default, deserialize_with = "given")]
+    pub timeout: Option<At<Time>>,
+}
+
+/// A command that is run when something happens.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct OnEvent {
+    /// A shell command. It is given the event as JSON on its standard input, and in variables RTMP_RELAY_EVENT, …
+    pub command: Hidden,
+    /// When it is run, by code; * stands for any part of one [default: always]
+    #[serde(default, deserialize_with = "given")]
+    pub events: Option<Vec<At<EventPattern>>>,
+    /// How long it may take, before it is killed [default: 30s]
+    #[serde(default, deserialize_with = "given")]
+    pub timeout: Option<At<Time>>,
+}
+
 /// A key without a value is a mistake, and not the same as no key at all.
 pub(super) fn given<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
     T::deserialize(deserializer).map(Some)
 }
 
 impl Settings {
-    /// These, and where they say nothing, `others`. Destinations and recordings add up.
+    /// These, and where they say nothing, `others`. Destinations, recordings, webhooks and commands add up.
     pub fn over(self, others: Settings) -> Settings {
         Settings {
             listen: self.listen.or(others.listen),
@@ -241,6 +279,8 @@ impl Settings {
             segment_time: self.segment_time.or(others.segment_time),
             segment_size: self.segment_size.or(others.segment_size),
             recordings: [others.recordings, self.recordings].concat(),
+            webhooks: [others.webhooks, self.webhooks].concat(),
+            on_event: [others.on_event, self.on_event].concat(),
             grace: self.grace.or(others.grace),
             chunk_size: self.chunk_size.or(others.chunk_size),
             merge: self.merge.or(others.merge),

@@ -11,6 +11,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::gate::addresses;
+use crate::hook;
 use crate::limits::{CHUNK_SIZES, SEGMENT_BYTES, SEGMENT_TIME};
 use crate::net::tls::fingerprint::{self, Fingerprint};
 use crate::platforms::{self, Platform};
@@ -54,6 +55,12 @@ pub struct Hidden(pub Secret);
 #[serde(try_from = "String")]
 #[schemars(with = "String", extend("examples" = ["live/test", "live/*"]))]
 pub struct Source(pub Pattern);
+
+/// A pattern of codes of events.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(try_from = "String")]
+#[schemars(with = "String", extend("examples" = ["publish.started", "destination.*"]))]
+pub struct EventPattern(pub hook::Pattern);
 
 /// A length of time: `500ms`, `15s`, `1m 30s`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
@@ -256,6 +263,14 @@ impl TryFrom<String> for Source {
 
     fn try_from(text: String) -> Result<Self, pattern::Error> {
         text.parse().map(Source)
+    }
+}
+
+impl TryFrom<String> for EventPattern {
+    type Error = hook::pattern::Unknown;
+
+    fn try_from(text: String) -> Result<Self, hook::pattern::Unknown> {
+        text.parse().map(EventPattern)
     }
 }
 

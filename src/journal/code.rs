@@ -16,6 +16,16 @@ pub enum Severity {
     Error,
 }
 
+impl fmt::Display for Severity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Severity::Info => "info",
+            Severity::Warning => "warning",
+            Severity::Error => "error",
+        })
+    }
+}
+
 macro_rules! codes {
     ($($name:ident = $code:literal $severity:ident $sentence:literal,)+) => {
         /// What has happened.

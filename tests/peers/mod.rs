@@ -14,6 +14,7 @@ use rtmp_relay::config::{Config, Route};
 use rtmp_relay::destination::{Board, Template};
 use rtmp_relay::flv::Kind;
 use rtmp_relay::inbound::Visitors;
+use rtmp_relay::journal::Journal;
 use rtmp_relay::net::connection::{Error, NoSource};
 use rtmp_relay::net::tcp::Tcp;
 use rtmp_relay::net::tls::Wire;
@@ -43,6 +44,7 @@ pub struct Server {
     pub tls_address: Option<SocketAddr>,
     pub board: Board,
     pub visitors: Arc<Visitors>,
+    pub journal: Journal,
     pub control: Control,
     pub stop: CancellationToken,
     tasks: JoinSet<()>,
@@ -68,10 +70,10 @@ impl Server {
         let relay = Relay::bind(Tcp, config, fastrand::Rng::new()).await.unwrap();
         let (address, tls_address) = (relay.address(), relay.tls_address());
         let (board, visitors, control) = (relay.board().clone(), relay.visitors().clone(), relay.control());
-        let stop = CancellationToken::new();
+        let (journal, stop) = (relay.journal().clone(), CancellationToken::new());
         let mut tasks = JoinSet::new();
         tasks.spawn(relay.run(stop.clone()));
-        Server { address, tls_address, board, visitors, control, stop, tasks }
+        Server { address, tls_address, board, visitors, journal, control, stop, tasks }
     }
 
     /// Ends it as SIGKILL would.
