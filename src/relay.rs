@@ -257,6 +257,7 @@ impl Changes {
         changes.at_restart = [
             ("listen", old.listen != new.listen),
             ("tls_listen", tls_listen(old) != tls_listen(new)),
+            ("api_listen", old.api.listen != new.api.listen),
             ("the log's limits", old.log != new.log),
         ]
         .into_iter()

@@ -366,6 +366,10 @@ async fn hostile_bodies_are_refused_without_a_word_of_theirs() {
             assert!(body.is_empty() || [400, 413, 422].contains(&answer.status), "{path}: {answer:?}");
         }
     }
+    // What stands before the body has a limit too; it is hyper that keeps it.
+    let head = format!("x: {}\r\n", "x".repeat(rtmp_relay::limits::API_HEAD_BYTES));
+    let request = format!("GET /healthz HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n{head}\r\n");
+    assert_eq!(relay.api.says(&request).await.status, 431);
     for head in [
         "content-type: text/plain\r\ncontent-length: 2\r\n",
         "content-type: application/x-www-form-urlencoded\r\ncontent-length: 2\r\n",

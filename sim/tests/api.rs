@@ -11,23 +11,29 @@ use std::net::{Ipv4Addr, SocketAddr};
 
 use rtmp_relay::config::{self, Config};
 use rtmp_relay::destination::State;
+use rtmp_relay::gate::Key;
 use rtmp_relay::inbound::Ending;
 use rtmp_relay::limits::{API_CALL, API_CONNECTIONS, STALL};
 use sim::{Act, Answer, Deed, Encounter, End, World, laws, ms, secs};
 
 const PORT: u16 = 9997;
+const TOKEN: &str = "correct-horse-battery-staple";
 const UNHARMED: [&str; 3] = ["youtube", "twitch", "facebook"];
 
 type Seen = std::rc::Rc<std::cell::RefCell<Encounter>>;
 
-/// Every stream to these, and an API that anybody in the world can call.
+/// Every stream to these, and an API that whoever has the token can call.
 fn steered(destinations: &[&str], allow_internal: bool) -> Config {
     let urls: Vec<String> = destinations.iter().map(|host| format!("rtmp://{host}/{{app}}/{{stream}}")).collect();
     let listen = config::api::Listen::At(SocketAddr::from((Ipv4Addr::UNSPECIFIED, PORT)));
     Config {
         listen: config::listen(":1935").expect("an address"),
         destinations: config::destinations(&urls).expect("URLs"),
-        api: config::Api { listen, allow_internal, ..config::Api::default() },
+        api: config::Api {
+            listen,
+            allow_internal,
+            token: Some(Key::parse(&TOKEN.to_owned().into()).expect("a token")),
+        },
         ..Config::default()
     }
 }
@@ -46,7 +52,7 @@ fn call(world: &mut World, method: &str, path: &str, body: &str) -> Seen {
     let kind = if body.is_empty() { "" } else { "content-type: application/json\r\n" };
     let length = body.len();
     let request = format!(
-        "{method} {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n{kind}content-length: {length}\r\n\r\n{body}"
+        "{method} {path} HTTP/1.1\r\nhost: relay\r\nauthorization: Bearer {TOKEN}\r\nconnection: close\r\n{kind}content-length: {length}\r\n\r\n{body}"
     );
     world.attack("operator", &format!("relay:{PORT}"), vec![Deed::Say(request.into())])
 }
@@ -170,7 +176,7 @@ fn callers_who_say_nothing_leave_room_for_others_in_the_end() {
         |deeds: Vec<Deed>| move |world: &mut World| world.attack("operator", &format!("relay:{PORT}"), deeds.clone());
     let silent = slow(vec![]);
     let dripping = slow(vec![Deed::Drip(vec![b'x'; 10_000].into(), 1, ms(500))]);
-    let half = "POST /api/v1/destinations HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: 9\r\n\r\n{";
+    let half = "POST /api/v1/destinations HTTP/1.1\r\nauthorization: Bearer correct-horse-battery-staple\r\ncontent-type: application/json\r\ncontent-length: 9\r\n\r\n{";
     let half = slow(vec![Deed::Say(half.into())]);
     let mut slow = Vec::new();
     for n in 0..API_CONNECTIONS {

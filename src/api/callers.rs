@@ -3,6 +3,7 @@
 //! With a token, whoever shows it may. Without one, everybody on this machine may, but not the pages that their browsers show:
 //! a name that has been pointed at this machine is found out by `Host`, a page that sends a form by `Origin` and `Content-Type`.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
@@ -34,17 +35,18 @@ pub(super) async fn check_viewer(State(desk): State<Arc<Desk>>, request: Request
 }
 
 async fn pass(desk: &Desk, request: Request, next: Next, open: bool) -> Response {
-    let here = desk.address.ip().to_string();
-    match may(&desk.present().api, &here, open, request.method(), request.headers()) {
+    match may(&desk.present().api, desk.address.ip(), open, request.method(), request.headers()) {
         Ok(()) => next.run(request).await,
         Err(code) => Problem::from(code).into_response(),
     }
 }
 
-fn may(api: &config::Api, here: &str, open: bool, method: &Method, headers: &HeaderMap) -> Result<(), Code> {
+fn may(api: &config::Api, here: IpAddr, open: bool, method: &Method, headers: &HeaderMap) -> Result<(), Code> {
     let host = headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
     match &api.token {
-        None if !is_here(host, here) => return Err(Code::WrongHost),
+        // It has been taken away while others can reach us: then nobody has it.
+        None if !here.is_loopback() && !open => return Err(Code::NoToken),
+        None if here.is_loopback() && !is_here(host, here) => return Err(Code::WrongHost),
         None => {}
         Some(_) if open => {}
         Some(token) => {
@@ -65,12 +67,12 @@ fn may(api: &config::Api, here: &str, open: bool, method: &Method, headers: &Hea
 }
 
 /// Whether a `Host` names this machine in a way that nobody else can claim.
-fn is_here(host: &str, here: &str) -> bool {
+fn is_here(host: &str, here: IpAddr) -> bool {
     let name = match host.strip_prefix('[') {
         Some(rest) => rest.split(']').next().unwrap_or_default(),
         None => host.rsplit_once(':').map_or(host, |(name, _)| name),
     };
-    ["localhost", "127.0.0.1", "::1", here].iter().any(|fine| name.eq_ignore_ascii_case(fine))
+    name.eq_ignore_ascii_case("localhost") || ["127.0.0.1", "::1"].contains(&name) || name.parse() == Ok(here)
 }
 
 #[cfg(test)]
@@ -79,26 +81,47 @@ mod tests {
     use crate::gate::Key;
 
     fn asks(token: Option<&str>, path: &str, method: Method, headers: &[(&'static str, &str)]) -> Result<(), Code> {
+        asks_at("127.0.0.2", token, path, method, headers)
+    }
+
+    fn asks_at(
+        here: &str,
+        token: Option<&str>,
+        path: &str,
+        method: Method,
+        headers: &[(&'static str, &str)],
+    ) -> Result<(), Code> {
         let token = token.map(|token| Key::parse(&token.to_owned().into()).expect("a token"));
         let api = config::Api { token, ..config::Api::default() };
         let headers =
             headers.iter().map(|(name, value)| (name.parse().expect("a name"), value.parse().expect("a value")));
-        may(&api, "192.0.2.1", OPEN.contains(&path), &method, &headers.collect())
+        may(&api, here.parse().expect("an address"), OPEN.contains(&path), &method, &headers.collect())
     }
 
     #[test]
     fn without_a_token_this_machine_may_call_and_no_name_that_is_pointed_at_it() {
         let host = |host: &str| asks(None, "/", Method::GET, &[("host", host)]);
-        for here in ["localhost:9997", "LOCALHOST", "127.0.0.1:1", "127.0.0.1", "[::1]:9997", "[::1]", "192.0.2.1:9997"]
+        for here in ["localhost:9997", "LOCALHOST", "127.0.0.1:1", "127.0.0.1", "[::1]:9997", "[::1]", "127.0.0.2:9997"]
         {
             assert_eq!(host(here), Ok(()), "{here}");
         }
         for other in
-            ["", "evil.example:9997", "127.0.0.1.evil.example", "localhost.evil.example", "127.0.0.2", "[::2]", "x"]
+            ["", "evil.example:9997", "127.0.0.1.evil.example", "localhost.evil.example", "127.0.0.3", "[::2]", "x"]
         {
             assert_eq!(host(other), Err(Code::WrongHost), "{other}");
         }
         assert_eq!(asks(None, "/healthz", Method::GET, &[]), Err(Code::WrongHost));
+    }
+
+    #[test]
+    fn where_others_can_reach_us_nobody_may_call_once_the_token_is_gone() {
+        for here in ["0.0.0.0", "192.0.2.1", "::"] {
+            let host = format!("{here}:9997");
+            for host in ["localhost", &host] {
+                let asks = |path| asks_at(here, None, path, Method::GET, &[("host", host)]);
+                assert_eq!((asks("/metrics"), asks("/healthz")), (Err(Code::NoToken), Ok(())), "{here} {host}");
+            }
+        }
     }
 
     #[test]
