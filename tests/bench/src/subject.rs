@@ -182,10 +182,14 @@ impl Subject {
         Ok(text)
     }
 
-    /// How long it takes until it does what it will do from then on: ffmpeg looks at a stream for five seconds, and sends what it has held back
-    /// meanwhile all at once.
+    /// How long it takes until it does what it will do from then on. The relay's log is full after eight seconds and a GOP, and
+    /// asks for no more memory; ffmpeg looks at a stream for five seconds, and sends what it has held back meanwhile all at once.
     pub(crate) fn warm(self) -> Duration {
-        Duration::from_secs(if self == Subject::FfmpegTee { 8 } else { 2 })
+        Duration::from_secs(match self {
+            Subject::Relay | Subject::RelayMerge => 11,
+            Subject::FfmpegTee => 8,
+            Subject::Floor | Subject::Nginx60000 | Subject::Nginx4096 | Subject::NodeMediaServer => 2,
+        })
     }
 
     fn node_script(self, cell: &Cell, listen: SocketAddr, readers: SocketAddr, folder: &Path) -> Result<String> {
