@@ -3,6 +3,8 @@
 #![allow(missing_docs, clippy::unwrap_used)]
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::task::Wake;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -158,17 +160,19 @@ fn the_end_comes_after_what_is_left() {
     assert_eq!(cursor.read(|_, _| true), Read::Ended);
 }
 
+/// How often a reader has been called.
+#[derive(Default)]
+struct Calls(AtomicU32);
+
+impl Wake for Calls {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
 #[test]
 fn a_reader_that_has_gone_is_called_no_more() {
-    use std::sync::atomic::{AtomicU32, Ordering};
-    use std::task::Wake;
-    struct Calls(AtomicU32);
-    impl Wake for Calls {
-        fn wake(self: Arc<Self>) {
-            self.0.fetch_add(1, Ordering::Relaxed);
-        }
-    }
-    let (log, calls) = (log(), Arc::new(Calls(AtomicU32::new(0))));
+    let (log, calls) = (log(), Arc::new(Calls::default()));
     let mut cursor = Cursor::new(log.clone(), PATIENT);
     cursor.wake(calls.clone().into());
     log.announce();
@@ -248,15 +252,7 @@ fn sound_without_pictures_waits_no_longer_than_the_limit() {
 
 #[test]
 fn who_lets_sound_wait_is_not_called_for_it() {
-    use std::sync::atomic::{AtomicU32, Ordering};
-    use std::task::Wake;
-    struct Calls(AtomicU32);
-    impl Wake for Calls {
-        fn wake(self: Arc<Self>) {
-            self.0.fetch_add(1, Ordering::Relaxed);
-        }
-    }
-    let (log, calls) = (log(), Arc::new(Calls(AtomicU32::new(0))));
+    let (log, calls) = (log(), Arc::new(Calls::default()));
     let mut cursor = Cursor::new(log.clone(), PATIENT).merging(Merge::Audio);
     cursor.wake(calls.clone().into());
     let called = |frames: &str| {

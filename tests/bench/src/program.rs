@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::thread::sleep;
@@ -63,23 +63,8 @@ impl Program {
         Ok((Program { child }, talk))
     }
 
-    /// Waits until it takes connections.
+    /// Waits until it listens. The kernel is asked: to some a connection is their only client.
     pub(crate) fn awaits(mut self, address: SocketAddr) -> Result<Program> {
-        let began = Instant::now();
-        while TcpStream::connect(address).is_err() {
-            if let Some(status) = self.child.try_wait()? {
-                bail!("it has ended: {status}");
-            }
-            if began.elapsed() > STARTS {
-                bail!("nothing listens at {address}");
-            }
-            sleep(Duration::from_millis(5));
-        }
-        Ok(self)
-    }
-
-    /// Waits until it listens, where a connection would be taken for its only client. Asked of the kernel.
-    pub(crate) fn awaits_listening(mut self, address: SocketAddr) -> Result<Program> {
         let began = Instant::now();
         let suffix = format!(":{:04X}", address.port());
         let listens = |row: &str| {

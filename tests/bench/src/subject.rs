@@ -116,8 +116,7 @@ impl Subject {
                     let address = *play.insert(free()?);
                     floor.args(["--players", &address.to_string()]);
                 }
-                // The first connection would be a source.
-                Program::start(&mut floor, &log)?.awaits_listening(play.unwrap_or(publish))?
+                Program::start(&mut floor, &log)?.awaits(play.unwrap_or(publish))?
             }
             Subject::Relay | Subject::RelayMerge => {
                 let config = folder.join("relay.yaml");
@@ -143,7 +142,7 @@ impl Subject {
                     ["-hide_banner", "-loglevel", "warning", "-listen", "1", "-i", &from, "-map", "0", "-c", "copy"];
                 let mut ffmpeg = command(Path::new("ffmpeg"), &words);
                 ffmpeg.args(["-f", "tee", "-use_fifo", "1"]).arg(outputs.join("|"));
-                Program::start(&mut ffmpeg, &log)?.awaits_listening(publish)?
+                Program::start(&mut ffmpeg, &log)?.awaits(publish)?
             }
             Subject::NodeMediaServer => {
                 let script = self.node_script(cell, publish, readers, folder)?;
