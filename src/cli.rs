@@ -4,7 +4,7 @@ use std::io::Write;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
@@ -224,8 +224,20 @@ struct Demo {
 #[derive(Debug, Args)]
 struct Log {
     /// How much to log: error, warn, info, debug or trace
-    #[arg(long, value_name = "LEVEL", default_value = "info")]
+    #[arg(long, value_name = "LEVEL", env = "RTMP_RELAY_LOG_LEVEL", hide_env = true, default_value = "info")]
     log_level: EnvFilter,
+    /// What a line of the log is
+    #[arg(long, value_name = "FORMAT", env = "RTMP_RELAY_LOG_FORMAT", hide_env = true, default_value = "text")]
+    log_format: LogFormat,
+}
+
+/// What a line of the log is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum LogFormat {
+    /// A sentence for people
+    Text,
+    /// An object for programs; no table is drawn between them
+    Json,
 }
 
 impl Cli {

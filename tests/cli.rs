@@ -142,6 +142,19 @@ fn who_is_told_what_happens_is_named_by_its_host_alone() {
 }
 
 #[test]
+fn a_log_may_be_an_object_a_line() {
+    let (server, address) = Running::serve(&["--log-format=json", "--relay-to", "rtmp://127.0.0.1:1/live/CANARY"]);
+    assert!(run(&["publish", CLIP, &format!("rtmp://{address}/live/test"), "--speed=10"]).status.success());
+    let (log, ..) = server.interrupt();
+    let lines: Vec<serde_json::Value> = log.lines().map(|line| serde_json::from_str(line).expect(line)).collect();
+    let lost = lines.iter().find(|line| line["destination"] == "127.0.0.1").expect("the destination is lost");
+    assert_eq!((&lost["level"], &lost["class"]), (&"WARN".into(), &"network".into()), "{lost}");
+    assert!(lost["message"].as_str().unwrap().contains("Connection refused"), "{lost}");
+    assert!(lines.iter().all(|line| line["timestamp"].as_str().unwrap().ends_with('Z')), "{log}");
+    assert!(!log.contains("CANARY"), "{log}");
+}
+
+#[test]
 fn a_public_address_without_a_rule_is_warned_of() {
     for (listen, arguments, warned) in [
         ("0.0.0.0:0", &[][..], true),

@@ -20,7 +20,7 @@ use tracing::info;
 
 use super::publish;
 use super::screen::Screen;
-use super::{Demo, Log};
+use super::{Demo, Log, LogFormat};
 use crate::config::{Config, Route};
 use crate::destination::{Board, State, Template};
 use crate::net::tcp::Tcp;
@@ -37,7 +37,7 @@ const WITNESS: Join = Join { newest_if_within: Duration::MAX, lag_max: Duration:
 pub(super) async fn run(demo: Demo, stop: CancellationToken) -> Result<()> {
     let time = demo.duration.0;
     ensure!(time >= Duration::from_secs(6), "--duration is at least 6s");
-    let screen = Screen::open(Log { log_level: "info".parse()? }.log_level);
+    let screen = Screen::open(Log { log_level: "info".parse()?, log_format: LogFormat::Text });
     let stream = Name::new("live/demo").context("a sound name")?;
 
     let mut servers = BTreeMap::new();

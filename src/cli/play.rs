@@ -35,7 +35,7 @@ const SILENCE: Duration = Duration::from_secs(60);
 type Playing = Connection<Wire<<Tcp as Network>::Stream>, ClientSession, NoSource>;
 
 pub(super) async fn run(play: Play, stop: CancellationToken) -> Result<()> {
-    let _screen = Screen::open(play.log.log_level);
+    let _screen = Screen::open(play.log);
     let mut url = Url::parse(&play.url).context("the URL to play from")?;
     let Some(name) = url.name.take() else { bail!("the URL to play from names no stream: rtmp://host/app/NAME") };
     let mut connection = tokio::select! {

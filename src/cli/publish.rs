@@ -37,7 +37,7 @@ const AGENT: &str = concat!("FMLE/3.0 (compatible; rtmp-relay/", env!("CARGO_PKG
 
 pub(super) async fn run(publish: Publish, stop: CancellationToken) -> Result<()> {
     ensure!((0.1..=10.0).contains(&publish.speed), "--speed goes from 0.1 to 10");
-    let _screen = Screen::open(publish.log.log_level);
+    let _screen = Screen::open(publish.log);
     let path = publish.file.display();
     let file = tokio::fs::File::open(&publish.file).await.with_context(|| format!("cannot open {path}"))?;
     let sent = send(file, &publish.url, publish.again, publish.speed, stop).await?;

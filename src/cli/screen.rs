@@ -5,10 +5,10 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use tokio::time::{Instant, interval};
-use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
 
 use super::table::{Row, bytes, column, destinations, line};
+use super::{Log, LogFormat};
 use crate::destination::{Board, Status};
 use crate::recorder;
 
@@ -27,16 +27,20 @@ struct Lines {
 
 impl Screen {
     /// Takes standard error, and the log with it.
-    pub(super) fn open(level: EnvFilter) -> Self {
-        let terminal = io::stderr().is_terminal();
+    pub(super) fn open(log: Log) -> Self {
+        let json = log.log_format == LogFormat::Json;
+        let terminal = io::stderr().is_terminal() && !json;
         let screen = Screen(Arc::new(Mutex::new(Lines { terminal, table: String::new() })));
         // Only a program logs; a second one in the same process (a test) leaves things as they are.
-        let _ = tracing_subscriber::fmt()
-            .with_env_filter(level)
+        let lines = tracing_subscriber::fmt()
+            .with_env_filter(log.log_level)
             .with_target(false)
             .with_ansi(terminal && std::env::var_os("NO_COLOR").is_none())
-            .with_writer(screen.clone())
-            .try_init();
+            .with_writer(screen.clone());
+        let _ = match json {
+            true => lines.json().flatten_event(true).try_init(),
+            false => lines.try_init(),
+        };
         screen
     }
 

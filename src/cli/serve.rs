@@ -17,7 +17,7 @@ pub(super) async fn run(serve: Serve, files: u64, stop: CancellationToken) -> Re
     let room = usize::try_from(files / 4 * 3).unwrap_or(usize::MAX);
     let mut loaded = Config::load(serve.settings.clone(), serve.config.as_deref()).await?;
     loaded.config.visitors.all = loaded.config.visitors.all.min(room);
-    let screen = Screen::open(serve.log.log_level);
+    let screen = Screen::open(serve.log);
     let open = loaded.config.gate.let_anybody_publish();
     let relay = Relay::bind(Tcp, loaded.config.clone(), fastrand::Rng::new()).await?;
     let address = relay.address();
