@@ -5,9 +5,11 @@
 use std::collections::HashMap;
 use std::convert::Infallible;
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::pin::pin;
+use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -318,6 +320,55 @@ async fn the_end_of_a_relay_does_not_wait_for_one_that_does_not_answer() {
     let asked = Instant::now();
     relay.end().await;
     assert!(asked.elapsed() < LAST_WORDS + Duration::from_secs(2), "{:?}", asked.elapsed());
+}
+
+/// The pieces of the page that are written in this language.
+fn page(language: &str) -> Vec<&'static str> {
+    let page = include_str!("../docs/events.md");
+    let begin = format!("```{language}\n");
+    page.split(&begin).skip(1).map(|rest| rest.split("```").next().unwrap()).collect()
+}
+
+/// A program in the background, killed at the end whatever happens.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[tokio::test]
+async fn the_server_of_the_page_verifies_what_it_is_told_and_believes_nobody_else() {
+    let address = std::net::TcpListener::bind(ANYWHERE).unwrap().local_addr().unwrap();
+    let mut python = Command::new("python3");
+    python.args(["-c", page("python")[0], &address.port().to_string()]).env("WEBHOOK_SECRET", SECRET);
+    let mut server = Running(python.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("python3 is needed"));
+    let mut told = BufReader::new(server.0.stdout.take().unwrap()).lines().map(Result::unwrap);
+    // What is signed with another secret is answered with 401, again and again.
+    let stranger = relay(&webhook(address, "    secret: another\n    events: [config.changed]\n")).await;
+    changed(&stranger, "a lie");
+    let relay = relay(&webhook(address, &format!("    secret: {SECRET}\n    events: [config.changed]\n"))).await;
+    for number in 0..3 {
+        changed(&relay, &format!("truth {number}"));
+    }
+    let texts = tokio::task::spawn_blocking(move || told.by_ref().take(3).collect::<Vec<_>>());
+    let texts = tokio::time::timeout(PATIENCE, texts).await.unwrap().unwrap();
+    for (number, text) in texts.iter().enumerate() {
+        assert!(text.contains(" config.changed ") && text.ends_with(&format!("truth {number}")), "{texts:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_the_page_configures_is_what_the_program_reads() {
+    let hooks = page("yaml");
+    assert_eq!(hooks.len(), 2);
+    for yaml in hooks {
+        let variables = HashMap::from([("WEBHOOK_SECRET".to_owned(), SECRET.to_owned())]);
+        let config = file::parse(yaml, variables).unwrap().resolve().await.unwrap();
+        assert!(!config.hooks.is_empty(), "{yaml}");
+    }
 }
 
 /// `on_event:` with one command.

@@ -125,4 +125,13 @@ mod tests {
         codes.dedup();
         assert_eq!(codes.len(), Code::ALL.len());
     }
+
+    #[test]
+    fn every_code_has_its_row_in_the_page_for_people() {
+        let page = include_str!("../../docs/events.md");
+        let rows: Vec<&str> =
+            page.lines().filter(|line| line.starts_with("| `") && line.matches('|').count() == 4).collect();
+        let row = |code: &Code| format!("| `{code}` | {} | {} |", code.severity(), code.sentence());
+        assert_eq!(rows, Code::ALL.iter().map(row).collect::<Vec<_>>());
+    }
 }
