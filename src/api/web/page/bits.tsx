@@ -9,11 +9,15 @@ import { now } from './show';
 import type { State } from './told';
 import { moment, span, STATES } from './words';
 
+/** Letters of others' texts that are shown. None of the relay's is longer; laying out much more takes a browser seconds. */
+const LETTERS = 1000;
+
 /** Text that somebody else has written: a name, an error. It stays within its place, whatever direction it is written in. */
-export function Theirs({ children, clip = false }: { children: string; clip?: boolean }) {
+export function Theirs({ children: text, clip = false }: { children: string; clip?: boolean }) {
+  const shown = text.length > LETTERS ? `${text.slice(0, LETTERS).replace(/[\ud800-\udbff]$/, '')}…` : text;
   return (
-    <bdi class={clip ? 'theirs clip' : 'theirs'} title={clip ? children : undefined}>
-      {children}
+    <bdi class={clip ? 'theirs clip' : 'theirs'} title={clip ? shown : undefined}>
+      {shown}
     </bdi>
   );
 }

@@ -22,9 +22,10 @@ function draw(element: HTMLElement, kind: 'stream' | 'destination', of: string):
   let plot: import('uplot') | undefined;
   let dispose = () => {};
   const dark = matchMedia('(prefers-color-scheme: dark)');
-  const sight = new IntersectionObserver(([entry]) => {
-    seen = entry?.isIntersecting ?? false;
-    if (seen && !plot) void begin();
+  const sight = new IntersectionObserver((entries) => {
+    seen = entries.at(-1)?.isIntersecting ?? false;
+    if (seen && plot) plot.setData(data());
+    else if (seen) void begin();
   });
   const width = new ResizeObserver(() => plot?.setSize({ width: element.clientWidth, height: HEIGHT }));
   sight.observe(element);

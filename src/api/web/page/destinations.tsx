@@ -92,6 +92,7 @@ function Row({ destination: row }: { destination: ReadonlySignal<Destination> })
     // What has been chosen among many does not hide anything once there are few.
     return destinations.keys.value.length < MANY || (isOf(choice.value, row.value) && text.includes(search));
   });
+  const [open, setOpen] = useState(false);
   if (!shown.value) return null;
   const destination = row.value;
   const { name, enabled, server, platform } = destination;
@@ -116,7 +117,7 @@ function Row({ destination: row }: { destination: ReadonlySignal<Destination> })
         </div>
         <div class="stands">
           {standings.map((standing) => (
-            <Stands key={standing.stream ?? ''} standing={standing} of={destination} />
+            <Stands key={standing.stream ?? ''} standing={standing} of={destination} open={open} />
           ))}
         </div>
         <div class="actions">
@@ -124,6 +125,11 @@ function Row({ destination: row }: { destination: ReadonlySignal<Destination> })
             <Act act={retry} label={`Try now: ${name}`} class="main">
               Try now
             </Act>
+          )}
+          {standings.some((standing) => standing.attempts > 0) && (
+            <button type="button" aria-label={`Details of ${name}`} aria-expanded={open} onClick={() => setOpen(!open)}>
+              Details
+            </button>
           )}
           <Act
             act={() => call('POST', `${path}/${enabled ? 'disable' : 'enable'}`)}
@@ -152,7 +158,7 @@ function Row({ destination: row }: { destination: ReadonlySignal<Destination> })
 }
 
 /** How it stands with one stream. */
-function Stands({ standing, of }: { standing: Standing; of: Destination }) {
+function Stands({ standing, of, open }: { standing: Standing; of: Destination; open: boolean }) {
   const { state, stream, error, retry_at: retry, reason } = standing;
   const wrong = urgency(state) >= 2;
   const drops = Object.values(standing.dropped_frames).reduce((sum, dropped) => sum + dropped, 0);
@@ -196,7 +202,7 @@ function Stands({ standing, of }: { standing: Standing; of: Destination }) {
           <Theirs>{sentence(advice.text)}</Theirs>
         </p>
       ))}
-      {tried && <More standing={standing} of={of} />}
+      {tried && open && <More standing={standing} of={of} />}
     </div>
   );
 }
@@ -230,43 +236,37 @@ function acknowledged({ acknowledged_lag_seconds: behind }: Standing): string {
 
 /** What is of interest now and then. */
 function More({ standing, of }: { standing: Standing; of: Destination }) {
-  const [open, setOpen] = useState(false);
   const { error } = standing;
   const drops = Object.entries(standing.dropped_frames);
   return (
-    <details class="more" onToggle={(event) => setOpen(event.currentTarget.open)}>
-      <summary>{error && urgency(standing.state) < 2 ? 'Details, and the last error' : 'Details'}</summary>
-      {open && (
-        <>
-          <dl class="figures">
-            <Figure what="Sent">{size(standing.bytes_sent)}</Figure>
-            <Figure what="Connected">{span(standing.connected_seconds)}</Figure>
-            <Figure what="Tries">{count(standing.attempts)}</Figure>
-            <Figure what="Acknowledged">{acknowledged(standing)}</Figure>
-            <Figure what="Round trip">{lag(standing.round_trip_seconds)}</Figure>
-            <Figure what="Left out">
-              {drops.map(([why, number]) => `${count(number)} for ${why}`).join(', ') || 'nothing'}
-            </Figure>
-          </dl>
-          {error && urgency(standing.state) < 2 && (
-            <p>
-              Last error: <Theirs>{error.text}</Theirs>
-              {error.at && (
-                <span class="quiet">
-                  , <Since at={error.at} /> ago
-                </span>
-              )}
-              . If it comes again: <Theirs>{error.advice}</Theirs>.
-            </p>
+    <div class="more">
+      <dl class="figures">
+        <Figure what="Sent">{size(standing.bytes_sent)}</Figure>
+        <Figure what="Connected">{span(standing.connected_seconds)}</Figure>
+        <Figure what="Tries">{count(standing.attempts)}</Figure>
+        <Figure what="Acknowledged">{acknowledged(standing)}</Figure>
+        <Figure what="Round trip">{lag(standing.round_trip_seconds)}</Figure>
+        <Figure what="Left out">
+          <Theirs>{drops.map(([why, number]) => `${count(number)} for ${why}`).join(', ') || 'nothing'}</Theirs>
+        </Figure>
+      </dl>
+      {error && urgency(standing.state) < 2 && (
+        <p>
+          Last error: <Theirs>{error.text}</Theirs>
+          {error.at && (
+            <span class="quiet">
+              , <Since at={error.at} /> ago
+            </span>
           )}
-          {standing.unannounced.length > 0 && (
-            <p>
-              The server did not announce <Theirs>{standing.unannounced.join(', ')}</Theirs>; it is sent all the same.
-            </p>
-          )}
-          {of.streams.length === 1 && <Chart kind="destination" of={of.name} what={`Bitrate sent to ${of.name}`} />}
-        </>
+          . If it comes again: <Theirs>{error.advice}</Theirs>.
+        </p>
       )}
-    </details>
+      {standing.unannounced.length > 0 && (
+        <p>
+          The server did not announce <Theirs>{standing.unannounced.join(', ')}</Theirs>; it is sent all the same.
+        </p>
+      )}
+      {of.streams.length === 1 && <Chart kind="destination" of={of.name} what={`Bitrate sent to ${of.name}`} />}
+    </div>
   );
 }

@@ -99,7 +99,12 @@ function Line({ entry }: { entry: Entry }) {
             : <Theirs>{entry.text}</Theirs>
           </>
         )}
-        {entry.peer !== undefined && <span class="quiet"> {entry.peer}</span>}
+        {entry.peer !== undefined && (
+          <span class="quiet">
+            {' '}
+            <Theirs>{entry.peer}</Theirs>
+          </span>
+        )}
       </p>
     </li>
   );

@@ -60,7 +60,7 @@ function Card({ stream: row, brief }: { stream: ReadonlySignal<Stream>; brief: b
         </button>
         <Record stream={stream.name} />
         {brief && (
-          <button type="button" aria-pressed={more} onClick={() => setMore(!more)}>
+          <button type="button" aria-expanded={more} onClick={() => setMore(!more)}>
             Details
           </button>
         )}

@@ -96,8 +96,8 @@ const HAPPENED = new Map(
     'recording.started': 'has begun a file',
     'recording.ended': 'has completed a file',
     'recording.failed': 'cannot be written',
-    'player.started': 'has a player more',
-    'player.ended': 'has a player less',
+    'player.started': 'is played by',
+    'player.ended': 'is no longer played by',
   }),
 );
 
