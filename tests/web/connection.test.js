@@ -56,7 +56,7 @@ test('a relay that is gone is said to be gone, what is shown is said to be old, 
   // What was known is still there to be read.
   await stands(page, '127.0.0.1', 'live');
   await page.getByRole('button', { name: 'Disable 127.0.0.1' }).click();
-  await page.getByText('the relay cannot be reached').waitFor();
+  await page.locator('.notes', { hasText: 'the relay cannot be reached' }).waitFor();
   await obs.end();
 
   relay = await Relay.start({ ...ports, port: relay.port, api: relay.api });

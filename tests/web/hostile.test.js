@@ -11,6 +11,9 @@ let browser;
 before(async () => (browser = await browse()));
 after(() => browser?.close());
 
+/** What is shown of a text: all of it, unless it is longer than anything that a relay says. */
+const shown = (text) => (text.length > 1000 ? `${text.slice(0, 1000).replace(/[\ud800-\udbff]$/, '')}…` : text);
+
 /** That nothing on the page is more than the page has meant it to be, and nothing leaves its place. */
 async function isTame(page) {
   const found = await page.evaluate(() => ({
@@ -74,9 +77,9 @@ test('errors, reasons, advice and entries of the journal, by a relay that passes
   const relay = await Relay.start();
   const texts = hostile();
   const at = new Date().toISOString();
-  const standing = (text) => ({
+  const standing = (text, number) => ({
     stream: text,
-    state: 'rejected',
+    state: number % 2 ? 'live' : 'rejected',
     since_at: at,
     reason: `reason ${text}`,
     error: { class: text, text, advice: text, at },
@@ -98,7 +101,7 @@ test('errors, reasons, advice and entries of the journal, by a relay that passes
     platform: text,
     source_streams: [text],
     from: 'api',
-    streams: [standing(text)],
+    streams: [standing(text, number)],
   }));
   const recordings = texts.map((text) => ({
     name: text,
@@ -147,11 +150,19 @@ test('errors, reasons, advice and entries of the journal, by a relay that passes
     .locator('.destinations .problem > bdi')
     .evaluateAll((all) => all.map((error) => error.textContent));
   const capital = (text) => text.charAt(0).toUpperCase() + text.slice(1);
-  assert.deepEqual(errors, texts.map(capital));
+  const isWrong = (_, number) => number % 2 === 0;
+  assert.deepEqual(errors, texts.filter(isWrong).map(capital).map(shown));
+  // What has been wrong is among the details of those that are well again.
+  await page.evaluate(() => document.querySelectorAll('[aria-expanded=false]').forEach((button) => button.click()));
+  const were = await page
+    .locator('.more > p', { hasText: 'Last error' })
+    .locator('bdi:first-of-type')
+    .allTextContents();
+  assert.deepEqual(were, texts.filter((...text) => !isWrong(...text)).map(shown));
   const names = await page.locator('.destinations h3').evaluateAll((all) => all.map((name) => name.textContent));
   assert.deepEqual(
     names,
-    destinations.map(({ name }) => name),
+    destinations.map(({ name }) => shown(name)),
   );
   await page.getByText('Connections').click();
   await isTame(page);

@@ -79,7 +79,10 @@ for (const [view, size] of Object.entries(VIEWS)) {
       await page.evaluate(() => scrollTo(0, 0));
       await page.screenshot({ path: path.join(PICTURES, `${view}-${colorScheme}.png`), fullPage: view === 'phone' });
       // With everything open that can be.
-      await page.evaluate(() => document.querySelectorAll('details').forEach((details) => (details.open = true)));
+      await page.evaluate(() => {
+        document.querySelectorAll('details').forEach((details) => (details.open = true));
+        document.querySelectorAll('[aria-expanded=false]').forEach((button) => button.click());
+      });
       await row(page, 'archive').locator('.chart').scrollIntoViewIfNeeded();
       await row(page, 'archive').locator('.chart canvas').waitFor();
       assert.deepEqual(await serious(page), []);
@@ -145,6 +148,7 @@ test('the keyboard reaches everything, and one sees where it is', async () => {
   }
   for (const name of [
     'Add a destination',
+    'Details of youtube',
     'Disable youtube',
     'Edit youtube',
     'Remove youtube',

@@ -56,6 +56,27 @@ test('the picture is loaded when it is asked for, and its pixels move', async ()
   await Promise.all([obs.end(), relay.end()]);
 });
 
+test('the history of a stream is drawn as it comes to be', async () => {
+  const relay = await Relay.start();
+  const obs = encoder(`${relay.url}/show`);
+  const page = await open(browser, relay.page);
+  const drawn = () =>
+    page.evaluate(() => {
+      const canvas = document.querySelector('.chart canvas');
+      if (!canvas) return 0;
+      const copy = new OffscreenCanvas(canvas.width, canvas.height).getContext('2d', { willReadFrequently: true });
+      copy.drawImage(canvas, 0, 0);
+      const { data } = copy.getImageData(0, 0, canvas.width, canvas.height);
+      let blue = 0;
+      for (let at = 0; at < data.length; at += 4) if (data[at + 2] > data[at] + 60 && data[at + 3] > 200) blue++;
+      return blue;
+    });
+  const early = await until('a line', drawn);
+  await until('more of it', async () => (await drawn()) > early);
+  await isClean(page);
+  await Promise.all([obs.end(), relay.end()]);
+});
+
 test('a picture that the browser or the player cannot play is said to be one', async () => {
   const relay = await Relay.start();
   const [hevc, vp9] = [film('hevc-aac.flv', `${relay.url}/hevc`), film('vp9-opus.flv', `${relay.url}/vp9`)];

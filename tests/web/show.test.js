@@ -30,7 +30,8 @@ test('a newcomer is led to the first live destination', async () => {
   await stands(page, 'mine', 'live');
   await page.locator('#verdict', { hasText: 'Live' }).waitFor();
   assert.equal(await page.getByText('Waiting for your encoder').count(), 0);
-  assert.match(await page.locator('.stream').innerText(), /640×360[\s\S]*H\.264[\s\S]*AAC/);
+  const health = /640×360[^]*H\.264[^]*AAC/;
+  await until('its health', async () => health.test(await page.locator('.stream').innerText()));
   // The key went in and is nowhere now.
   assert.ok(!(await page.content()).includes('CANARY'));
   const kept = () => JSON.stringify([{ ...localStorage }, { ...sessionStorage }, document.cookie]);
