@@ -305,6 +305,21 @@ async fn a_destination_is_added_changed_switched_and_removed() {
     }
 }
 
+#[tokio::test]
+async fn who_is_told_what_happens_is_shown_without_what_is_secret() {
+    let yaml = "webhooks: [{url: \"https://h.example:1/CANARY?CANARY\", secret: CANARY, events: [\"publish.*\"], timeout: 3s}]\n\
+                on_event: [{command: \": CANARY\", events: [recording.failed]}]";
+    let told = config::file::parse(yaml, std::collections::HashMap::new()).unwrap().resolve().await.unwrap();
+    let relay = Steered::start(Config { hooks: told.hooks, ..Config::default() }).await;
+    let config = relay.api.get("/api/v1/config").await.json();
+    let expected = json!([
+        {"name": "h.example", "server": "https://h.example", "signed": true, "events": ["publish.*"], "timeout_seconds": 3.0},
+        {"name": "on_event", "server": null, "signed": false, "events": ["recording.failed"], "timeout_seconds": 30.0},
+    ]);
+    assert_eq!(config["hooks"], expected);
+    assert!(!config.to_string().contains("CANARY"), "{config}");
+}
+
 /// What no call takes: what is sent, and the status and code that it gets.
 fn hostile() -> Vec<(String, u16, &'static str)> {
     let deep = "[".repeat(10_000);

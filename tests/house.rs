@@ -81,6 +81,7 @@ const MAY_USE: [(&str, &[&str]); 28] = [
             "origin",
             "viewer",
             "journal",
+            "hook",
         ],
     ),
     (

@@ -11,6 +11,7 @@ use super::desk::{Desk, seconds};
 use super::status::From;
 use crate::config::{Config, Route};
 use crate::guard::Guard;
+use crate::hook::{Hook, To};
 use crate::recorder::Rule;
 use crate::stream::Pattern;
 
@@ -30,6 +31,8 @@ pub(super) struct Effective {
     access: Vec<Access>,
     destinations: Vec<Sent>,
     recordings: Vec<Recorded>,
+    /// Who is told what happens.
+    hooks: Vec<Hooked>,
     api: Api,
 }
 
@@ -90,6 +93,22 @@ pub(super) struct Recorded {
     from: From,
 }
 
+/// A webhook, or a command, that is told what happens.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = ConfigHook)]
+pub(super) struct Hooked {
+    /// What it is called in the log.
+    name: String,
+    /// Scheme and host, if it is a webhook.
+    #[schema(example = "https://hooks.example")]
+    server: Option<String>,
+    /// Whether what it is told is signed.
+    signed: bool,
+    /// Patterns of codes.
+    events: Vec<String>,
+    timeout_seconds: f64,
+}
+
 /// This API.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Api {
@@ -118,6 +137,7 @@ impl Effective {
             access: access.collect(),
             destinations: config.destinations.iter().map(Sent::of).collect(),
             recordings: config.recordings.iter().map(Recorded::of).collect(),
+            hooks: config.hooks.iter().map(Hooked::of).collect(),
             api: Api {
                 listen: desk.address.to_string(),
                 token: config.api.token.is_some(),
@@ -164,6 +184,22 @@ impl Recorded {
             segment_seconds: rule.segments.time.map(seconds),
             segment_bytes: rule.segments.bytes,
             from: rule.from.into(),
+        }
+    }
+}
+
+impl Hooked {
+    fn of(hook: &Hook) -> Self {
+        let (server, signed, timeout) = match &hook.to {
+            To::Webhook(webhook) => (Some(format!("{:?}", webhook.server)), webhook.key.is_some(), webhook.timeout),
+            To::Command(command) => (None, false, command.timeout),
+        };
+        Hooked {
+            name: hook.name.clone(),
+            server,
+            signed,
+            events: hook.events.iter().map(ToString::to_string).collect(),
+            timeout_seconds: seconds(timeout),
         }
     }
 }
