@@ -59,6 +59,8 @@ test('the picture is loaded when it is asked for, and its pixels move', async ()
 test('the history of a stream is drawn as it comes to be', async () => {
   const relay = await Relay.start();
   const obs = encoder(`${relay.url}/show`);
+  // The first time it cannot be loaded: the relay was gone for a moment.
+  await browser.route('**/uplot.js', (route) => route.abort(), { times: 1 });
   const page = await open(browser, relay.page);
   const drawn = () =>
     page.evaluate(() => {

@@ -5,6 +5,8 @@ import { history, now } from './show';
 import { rate } from './words';
 
 const HEIGHT = 84;
+/** What could not be loaded is asked for again after this long. */
+const RETRY = 4_000;
 
 export function Chart({ kind, of, what }: { kind: 'stream' | 'destination'; of: string; what: string }) {
   const place = useRef<HTMLDivElement>(null);
@@ -21,6 +23,7 @@ function draw(element: HTMLElement, kind: 'stream' | 'destination', of: string):
   let seen = false;
   let plot: import('uplot') | undefined;
   let dispose = () => {};
+  let again: ReturnType<typeof setTimeout> | undefined;
   const dark = matchMedia('(prefers-color-scheme: dark)');
   const sight = new IntersectionObserver((entries) => {
     seen = entries.at(-1)?.isIntersecting ?? false;
@@ -30,11 +33,18 @@ function draw(element: HTMLElement, kind: 'stream' | 'destination', of: string):
   const width = new ResizeObserver(() => plot?.setSize({ width: element.clientWidth, height: HEIGHT }));
   sight.observe(element);
   width.observe(element);
-  dark.addEventListener('change', again);
+  dark.addEventListener('change', redraw);
 
   async function begin() {
-    const { default: Plot } = await import('uplot');
+    clearTimeout(again);
+    const loaded = await import('uplot').catch(() => null);
     if (over || plot) return;
+    if (!loaded) {
+      // The relay is gone, and with it the rest of the page.
+      again = setTimeout(begin, RETRY);
+      return;
+    }
+    const { default: Plot } = loaded;
     plot = new Plot(options(element), data(), element);
     dispose = now.subscribe(() => {
       if (seen && !document.hidden) plot?.setData(data());
@@ -52,12 +62,13 @@ function draw(element: HTMLElement, kind: 'stream' | 'destination', of: string):
   }
 
   function end() {
+    clearTimeout(again);
     dispose();
     plot?.destroy();
     plot = undefined;
   }
 
-  function again() {
+  function redraw() {
     end();
     if (seen) void begin();
   }
@@ -67,7 +78,7 @@ function draw(element: HTMLElement, kind: 'stream' | 'destination', of: string):
     end();
     sight.disconnect();
     width.disconnect();
-    dark.removeEventListener('change', again);
+    dark.removeEventListener('change', redraw);
   };
 }
 

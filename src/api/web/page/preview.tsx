@@ -38,8 +38,10 @@ function look(video: HTMLVideoElement, stream: string, say: (what: string | null
   const url = `/${stream.split('/').map(encodeURIComponent).join('/')}.flv`;
 
   async function begin() {
-    const { default: mpegts } = await import('mpegts.js');
+    const loaded = await import('mpegts.js').catch(() => null);
     if (over || player || document.hidden) return;
+    if (!loaded) return stop(reason(undefined), RETRY);
+    const { default: mpegts } = loaded;
     if (!mpegts.isSupported()) return say('This browser cannot play a live picture here.');
     mpegts.LoggingControl.enableAll = false;
     player = mpegts.createPlayer(
