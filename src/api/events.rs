@@ -9,7 +9,7 @@
 //! A watcher is shown what differs from what it was shown last. One that reads slowly skips what was in between: nothing is queued
 //! for it. What grows by itself, like the seconds in a state, is no change.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -43,17 +43,17 @@ const COMMENT: Duration = Duration::from_secs(15);
 #[derive(Debug)]
 pub(super) struct Scene {
     made: Instant,
-    things: Vec<Thing>,
+    /// In the order in which they are told.
+    things: Vec<(Key, Thing)>,
+    by_key: BTreeMap<Key, usize>,
 }
+
+/// What tells a thing from all others: its kind, its name, and of a recording its stream.
+type Key = (&'static str, String, Option<String>);
 
 /// One thing of a scene.
 #[derive(Debug)]
 struct Thing {
-    kind: &'static str,
-    /// What tells it from others of its kind.
-    name: Value,
-    /// One name more, where a name alone does not tell.
-    stream: Option<String>,
     value: Value,
     /// The same without what grows by itself.
     steady: Value,
@@ -90,26 +90,33 @@ impl Stage {
 
 impl Scene {
     fn now(desk: &Desk) -> Self {
-        let now = desk.now();
-        let mut things = Vec::new();
-        things.extend(
-            Stream::now(desk, &now).into_iter().map(|stream| Thing::new("stream", stream.name.clone(), stream)),
-        );
-        let destinations = Destination::now(desk, &now).into_iter();
-        things.extend(destinations.map(|destination| Thing::new("destination", destination.name.clone(), destination)));
-        things.extend(Recording::now(desk, &now).into_iter().map(|recording| {
-            let stream = recording.stream.clone();
-            Thing { stream, ..Thing::new("recording", recording.name.clone(), recording) }
-        }));
-        things.extend(Session::now(desk, &now).into_iter().map(|session| Thing::new("session", session.id, session)));
-        things.push(Thing::new("status", Value::Null, Status::now(desk, &now)));
-        Scene { made: Instant::now(), things }
+        let (now, mut things) = (desk.now(), Vec::new());
+        for stream in Stream::now(desk, &now) {
+            things.push((("stream", stream.name.clone(), None), Thing::new(stream)));
+        }
+        for destination in Destination::now(desk, &now) {
+            things.push((("destination", destination.name.clone(), None), Thing::new(destination)));
+        }
+        for recording in Recording::now(desk, &now) {
+            things.push((("recording", recording.name.clone(), recording.stream.clone()), Thing::new(recording)));
+        }
+        for session in Session::now(desk, &now) {
+            things.push((("session", session.id.to_string(), None), Thing::new(session)));
+        }
+        things.push((("status", String::new(), None), Thing::new(Status::now(desk, &now))));
+        Scene::of(things)
+    }
+
+    fn of(things: Vec<(Key, Thing)>) -> Self {
+        let by_key = things.iter().enumerate().map(|(at, (key, _))| (key.clone(), at)).collect();
+        Scene { made: Instant::now(), things, by_key }
     }
 
     /// All of it.
     fn snapshot(&self) -> Value {
         let all = |kind| {
-            self.things.iter().filter(|thing| thing.kind == kind).map(|thing| thing.value.clone()).collect::<Vec<_>>()
+            let of_this_kind = self.things.iter().filter(|((of, ..), _)| *of == kind);
+            of_this_kind.map(|(_, thing)| thing.value.clone()).collect::<Vec<_>>()
         };
         json!({
             "streams": all("stream"),
@@ -122,31 +129,28 @@ impl Scene {
 
     /// What is another one, or is gone, since `before`.
     fn changes(&self, before: &Scene) -> Vec<Value> {
-        let gone = before.things.iter().filter(|thing| self.like(thing).is_none()).map(|thing| {
-            let mut gone = json!({"kind": thing.kind, "gone": thing.name});
-            if let Some(stream) = &thing.stream {
-                gone["stream"] = json!(stream);
-            }
-            gone
-        });
-        let changed =
-            self.things.iter().filter(|thing| before.like(thing).is_none_or(|old| old.steady != thing.steady));
-        gone.chain(changed.map(|thing| json!({"kind": thing.kind, "value": thing.value}))).collect()
+        let gone = before.things.iter().filter(|(key, _)| !self.by_key.contains_key(key)).map(|(key, _)| gone(key));
+        let old = |key: &Key| before.by_key.get(key).map(|at| &before.things[*at].1.steady);
+        let changed = self.things.iter().filter(|(key, thing)| old(key) != Some(&thing.steady));
+        gone.chain(changed.map(|((kind, ..), thing)| json!({"kind": kind, "value": thing.value}))).collect()
     }
+}
 
-    fn like(&self, other: &Thing) -> Option<&Thing> {
-        let same =
-            |thing: &&Thing| (thing.kind, &thing.name, &thing.stream) == (other.kind, &other.name, &other.stream);
-        self.things.iter().find(same)
+/// A session is known by its number, a recording by its stream too, everything else by its name.
+fn gone((kind, name, stream): &Key) -> Value {
+    let name = if *kind == "session" { json!(name.parse::<u64>().ok()) } else { json!(name) };
+    match stream {
+        Some(stream) => json!({"kind": kind, "gone": name, "stream": stream}),
+        None => json!({"kind": kind, "gone": name}),
     }
 }
 
 impl Thing {
-    fn new(kind: &'static str, name: impl Into<Value>, what: impl Serialize) -> Self {
+    fn new(what: impl Serialize) -> Self {
         let value = serde_json::to_value(what).expect("plain values are JSON");
         let mut steady = value.clone();
         hold(&mut steady);
-        Thing { kind, name: name.into(), stream: None, value, steady }
+        Thing { value, steady }
     }
 }
 
@@ -249,20 +253,25 @@ pub(super) async fn events(State(desk): State<Arc<Desk>>, headers: HeaderMap) ->
 mod tests {
     use super::*;
 
-    fn scene(things: Vec<Thing>) -> Scene {
-        Scene { made: Instant::now(), things }
-    }
-
     #[tokio::test]
     async fn what_is_other_or_gone_is_a_change_and_what_grows_by_itself_is_not() {
-        let thing = |name: &str, bytes: u64, seconds: u64| {
-            let value = json!({"name": name, "streams": [{"bytes": bytes, "seconds": seconds, "since_at": seconds}]});
-            Thing::new("destination", name, value)
+        let value = |name: &str, bytes: u64, seconds: u64| json!({"name": name, "streams": [{"bytes": bytes, "seconds": seconds, "since_at": seconds}]});
+        let thing = |(name, bytes, seconds): (&str, u64, u64)| {
+            (("destination", name.to_owned(), None), Thing::new(value(name, bytes, seconds)))
         };
-        let before = scene(vec![thing("a", 1, 1), thing("b", 1, 1), thing("c", 1, 1)]);
-        let after = scene(vec![thing("a", 1, 2), thing("b", 2, 2), thing("d", 1, 2)]);
-        let value = |thing: Thing| json!({"kind": "destination", "value": thing.value});
-        let expected = [json!({"kind": "destination", "gone": "c"}), value(thing("b", 2, 2)), value(thing("d", 1, 2))];
+        let session = (("session", "7".to_owned(), None), Thing::new(json!({})));
+        let recording = (("recording", "all".to_owned(), Some("live/a".to_owned())), Thing::new(json!({})));
+        let mut before = vec![session, recording];
+        before.extend([("a", 1, 1), ("b", 1, 1), ("c", 1, 1)].map(thing));
+        let before = Scene::of(before);
+        let after = Scene::of([("a", 1, 2), ("b", 2, 2), ("d", 1, 2)].map(thing).into());
+        let expected = [
+            json!({"kind": "session", "gone": 7}),
+            json!({"kind": "recording", "gone": "all", "stream": "live/a"}),
+            json!({"kind": "destination", "gone": "c"}),
+            json!({"kind": "destination", "value": value("b", 2, 2)}),
+            json!({"kind": "destination", "value": value("d", 1, 2)}),
+        ];
         assert_eq!(after.changes(&before), expected);
         assert_eq!(after.snapshot()["destinations"][0]["streams"][0]["seconds"], 2);
     }

@@ -84,76 +84,59 @@ impl Reload<'_> {
 
     /// Writes an edit into the file and brings it into force, or neither.
     async fn write(&mut self, edit: Edit, apply: impl Future<Output = bool>, control: &Control) -> Result<(), Refused> {
-        let path = self.path.ok_or(Refused::NoFile)?.to_owned();
-        // What somebody has written into it meanwhile comes first.
-        let text = tokio::fs::read_to_string(&path).await?;
-        let before = self.load(&path).await.map_err(Refused::Broken)?;
-        if before.config != self.loaded.config {
-            self.follow(before, control).await;
-        }
+        let path = self.path.ok_or(Refused::NoFile)?;
+        let text = tokio::fs::read_to_string(path).await?;
+        self.catch_up(path, control).await?;
         let names: Vec<String> = of_the_file(&self.loaded.config).collect();
-        let place = |name: &str| names.iter().position(|known| known == name);
-        let (at, mut wanted) = match &edit {
-            Edit::Add(_) => (0, names.clone()),
-            Edit::Change(name, _) | Edit::Remove(name) => {
-                (place(name).ok_or_else(|| Refused::Elsewhere(name.clone()))?, names.clone())
-            }
-        };
-        match &edit {
-            Edit::Add(written) => wanted.extend(written.get("name").and_then(|name| name.as_str()).map(str::to_owned)),
-            Edit::Change(..) => {}
-            Edit::Remove(_) => _ = wanted.remove(at),
-        }
-        let mut new = edit.of(&text, at, &file::environment())?;
-        let (draft, loaded) = loop {
-            let draft = Draft::of(&path, new.clone()).await?;
-            let loaded = self.load(&draft.path).await.map_err(Refused::Unsound)?;
-            // Who has no name is called what its host is, and where several share one, the first of them has no number. One that has
-            // another name now would be another destination.
-            let called: Vec<String> = of_the_file(&loaded.config).collect();
-            match called.iter().zip(&wanted).position(|(called, wanted)| called != wanted) {
-                None if called.len() == wanted.len() => break (draft, loaded),
-                None => return Err(Refused::Style),
-                Some(other) => {
-                    let name =
-                        Edit::Change(String::new(), vec![("name".to_owned(), Some(wanted[other].clone().into()))]);
-                    let named = name.of(&new, other, &file::environment())?;
-                    if named == new {
-                        return Err(Refused::Style);
-                    }
-                    new = named;
-                }
-            }
-        };
-        if tokio::fs::read_to_string(&path).await? != text {
-            return Err(Refused::Io(io::Error::other("somebody else is writing it")));
+        let (at, wanted) = after(&edit, names)?;
+        let (draft, loaded) = self.draft(path, edit.of(&text, at, &file::environment())?, &wanted).await?;
+        if tokio::fs::read_to_string(path).await? != text {
+            return Err(io::Error::other("somebody else is writing it").into());
         }
         if apply.await {
             draft.take_place().await.map_err(Refused::Late)?;
             info!("the configuration file is written");
-            self.loaded = Loaded { files: self.files(loaded.files), config: loaded.config };
+            self.loaded = loaded;
         }
         Ok(())
     }
 
-    /// Files to look at, with the file itself where a draft of it is.
-    fn files(&self, mut files: Vec<PathBuf>) -> Vec<PathBuf> {
-        if let (Some(first), Some(path)) = (files.first_mut(), self.path) {
-            *first = path.to_owned();
+    /// Brings into force what somebody else has written into the file and nobody has taken up yet.
+    async fn catch_up(&mut self, path: &Path, control: &Control) -> Result<(), Refused> {
+        let loaded = self.load(Some(path)).await.map_err(|problems| Refused::Broken(first(problems)))?;
+        let config = loaded.config.clone();
+        if config != self.loaded.config {
+            self.follow(loaded, control).await;
         }
-        files
+        let what = "what is in it cannot be in force";
+        if config == self.loaded.config { Ok(()) } else { Err(Refused::Broken(Problem::at(None, what))) }
     }
 
-    async fn load(&self, path: &Path) -> Result<Loaded, Problem> {
-        let loaded = Config::load(self.flags.clone(), Some(path)).await;
-        let mut loaded = loaded.map_err(|Problems(mut all)| Problem { file: None, ..all.remove(0) })?;
-        loaded.config.visitors.all = loaded.config.visitors.all.min(self.room);
-        Ok(loaded)
+    /// The text beside the file, and what it says. Who has no name there is called what its host is, and where several share one, the
+    /// first of them has no number: one that would have another name now would be another destination, and is given its name.
+    async fn draft(&self, path: &Path, mut text: String, names: &[String]) -> Result<(Draft, Loaded), Refused> {
+        // Each of them is given its name once at most.
+        for _ in 0..=names.len() {
+            let draft = Draft::of(path, text.clone()).await?;
+            let mut loaded =
+                self.load(Some(&draft.path)).await.map_err(|problems| Refused::Unsound(first(problems)))?;
+            if let Some(file) = loaded.files.first_mut() {
+                *file = path.to_owned();
+            }
+            let called: Vec<String> = of_the_file(&loaded.config).collect();
+            if called == names {
+                return Ok((draft, loaded));
+            }
+            let at = called.iter().zip(names).position(|(called, name)| called != name).ok_or(Refused::Style)?;
+            let name = vec![("name".to_owned(), Some(names[at].clone().into()))];
+            text = Edit::Change(names[at].clone(), name).of(&text, at, &file::environment())?;
+        }
+        Err(Refused::Style)
     }
 
     /// Reads it again. Where it is broken, nothing changes.
     async fn again(&mut self, control: &Control, asked: bool) {
-        let mut loaded = match Config::load(self.flags.clone(), self.path).await {
+        let loaded = match self.load(self.path).await {
             Ok(loaded) => loaded,
             Err(problems) => {
                 for problem in problems.0 {
@@ -162,7 +145,6 @@ impl Reload<'_> {
                 return;
             }
         };
-        loaded.config.visitors.all = loaded.config.visitors.all.min(self.room);
         if loaded.config == self.loaded.config {
             if asked {
                 info!("the configuration is the same");
@@ -171,6 +153,12 @@ impl Reload<'_> {
             return;
         }
         self.follow(loaded, control).await;
+    }
+
+    async fn load(&self, path: Option<&Path>) -> Result<Loaded, Problems> {
+        let mut loaded = Config::load(self.flags.clone(), path).await?;
+        loaded.config.visitors.all = loaded.config.visitors.all.min(self.room);
+        Ok(loaded)
     }
 
     /// Brings what has changed into force.
@@ -188,6 +176,30 @@ impl Reload<'_> {
             Err(unapplied) => error!("the configuration is not changed: {unapplied}"),
         }
     }
+}
+
+/// Which destination of the file an edit is about, and what those of the file are called after it.
+fn after(edit: &Edit, mut names: Vec<String>) -> Result<(usize, Vec<String>), Refused> {
+    let place = |name: &String| {
+        let at = names.iter().position(|known| known == name);
+        at.ok_or_else(|| Refused::Elsewhere(name.clone()))
+    };
+    let at = match edit {
+        Edit::Add(_) => names.len(),
+        Edit::Change(name, _) | Edit::Remove(name) => place(name)?,
+    };
+    match edit {
+        Edit::Add(written) => names.extend(written.get("name").and_then(|name| name.as_str()).map(str::to_owned)),
+        Edit::Change(..) => {}
+        Edit::Remove(_) => _ = names.remove(at),
+    }
+    Ok((at, names))
+}
+
+/// The first of them, wherever it is.
+fn first(Problems(problems): Problems) -> Problem {
+    let first = problems.into_iter().next();
+    first.map_or_else(|| Problem::at(None, "it is broken"), |problem| Problem { file: None, ..problem })
 }
 
 /// Names of destinations that are in the file, in their order there.
