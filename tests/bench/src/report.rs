@@ -49,8 +49,13 @@ impl Spread {
 }
 
 impl Rows {
+    fn all(&self, cell: &Cell, subject: Subject) -> impl Iterator<Item = &Row> {
+        self.0.iter().filter(move |row| row.cell == *cell && row.subject == subject)
+    }
+
+    /// Those that may be compared.
     fn of(&self, cell: &Cell, subject: Subject) -> impl Iterator<Item = &Row> {
-        self.0.iter().filter(move |row| row.cell == *cell && row.subject == subject && row.failed.is_none())
+        self.all(cell, subject).filter(|row| row.is_sound())
     }
 
     fn cells(&self) -> Vec<Cell> {
@@ -80,18 +85,18 @@ impl Rows {
     }
 
     fn lost(&self, cell: &Cell, subject: Subject) -> u64 {
-        self.of(cell, subject).map(|row| row.lost() + row.count.disordered).sum()
+        self.all(cell, subject).map(|row| row.lost() + row.count.disordered).sum()
     }
 
     fn limits(&self, cell: &Cell, subject: Subject) -> String {
-        let limits: Vec<&str> = self.of(cell, subject).filter_map(Row::limit).collect();
+        let limits: Vec<&str> = self.all(cell, subject).filter_map(Row::limit).collect();
         match limits.first() {
             None => String::new(),
             Some(_) => {
                 let mut kinds = limits.clone();
                 kinds.sort_unstable();
                 kinds.dedup();
-                format!("{} in {} of {}", kinds.join(", "), limits.len(), self.of(cell, subject).count())
+                format!("{} in {} of {}", kinds.join(", "), limits.len(), self.all(cell, subject).count())
             }
         }
     }
@@ -200,7 +205,7 @@ fn merge(rows: &Rows) -> String {
     );
     for cell in rows.cells() {
         let Some(ratio) = rows.ratio(&cell, Subject::RelayMerge) else { continue };
-        let none = rows.ratio(&cell, Subject::Relay).map_or(f64::NAN, |none| none.median);
+        let none = rows.ratio(&cell, Subject::Relay).map(|none| format!("{:.2}", ratio.median / none.median));
         let quantiles = |kind| rows.latency(&cell, Subject::RelayMerge, kind).unwrap_or_default().map(ms);
         let longest = rows.spread(&cell, Subject::RelayMerge, |row| {
             row.count.latency.get("all audio").map_or(0.0, |q| f64::from(q.max) / 1e3)
@@ -208,10 +213,10 @@ fn merge(rows: &Rows) -> String {
         let ([v50, v99, _], [a50, a99, _]) = (quantiles("video"), quantiles("audio"));
         let _ = writeln!(
             text,
-            "| {} | {} | {:.2} | {v50} / {v99} | {a50} / {a99} / {} | {} |",
+            "| {} | {} | {} | {v50} / {v99} | {a50} / {a99} / {} | {} |",
             cell.title(),
             ratio.say(),
-            ratio.median / none,
+            none.unwrap_or("–".to_owned()),
             longest.map_or("–".to_owned(), |s| ms(s.most)),
             rows.lost(&cell, Subject::RelayMerge),
         );
@@ -228,11 +233,15 @@ fn straight(rows: &Rows) -> String {
         let points: Vec<(f64, f64)> = rows
             .0
             .iter()
-            .filter(|row| row.subject == subject && row.failed.is_none() && plain(&row.cell, Way::Push))
+            .filter(|row| row.subject == subject && row.is_sound() && plain(&row.cell, Way::Push))
             .map(|row| (row.cell.readers as f64, row.cpu / row.count.seconds))
             .collect();
         let (slope, begin, explained) = line(&points);
-        if slope > 0.0 {
+        // Two points are always on a line.
+        let mut counts: Vec<f64> = points.iter().map(|point| point.0).collect();
+        counts.sort_by(f64::total_cmp);
+        counts.dedup();
+        if slope > 0.0 && counts.len() > 2 {
             let _ = writeln!(
                 text,
                 "| {} | {:.1} ms/s | {:.3} ms/s | {:.0} | {explained:.4} |",

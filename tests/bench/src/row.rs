@@ -62,6 +62,11 @@ impl Row {
         }
     }
 
+    /// Whether it may be compared. Who is published to late is published to in bursts, which is another load.
+    pub(crate) fn is_sound(&self) -> bool {
+        self.failed.is_none() && !matches!(self.limit(), Some("load" | "late"))
+    }
+
     /// Adds it to a file.
     pub(crate) fn append(&self, path: &Path) -> Result<()> {
         let mut file = OpenOptions::new().create(true).append(true).open(path)?;
