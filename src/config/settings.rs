@@ -81,7 +81,7 @@ pub struct Settings {
     #[arg(long, value_name = "BYTES", env = "RTMP_RELAY_CHUNK_SIZE", hide_env = true)]
     #[serde(deserialize_with = "given")]
     pub chunk_size: Option<ChunkSize>,
-    /// What waits on its way to destinations, so that it leaves in one write with what comes next; a third less CPU [default: none]
+    /// What waits on its way to destinations, so that it leaves in one write with what comes next; less CPU [default: none]
     #[arg(long, value_name = "WHAT", env = "RTMP_RELAY_MERGE", hide_env = true)]
     #[serde(deserialize_with = "given")]
     pub merge: Option<Merge>,
