@@ -139,7 +139,7 @@ impl<N: Network> Destination<N> {
                         false => verdict.trouble.map(|error| error.to_string()),
                     };
                     let stats = connection.source(Feed::stats).unwrap_or_default();
-                    let delivered = self.delivered(connection, &stats, &mut trail);
+                    let delivered = self.delivered(connection, &watch, &stats, &mut trail);
                     self.advise(connection);
                     self.row.update(|s| {
                         s.count(connection.sent(), stats);
@@ -153,13 +153,13 @@ impl<N: Network> Destination<N> {
     }
 
     /// How far what was put into the session has come.
-    fn delivered(&self, connection: &Outbound<N>, stats: &Stats, trail: &mut Trail) -> Delivered {
-        let (sent, unsent, kernel) = (connection.sent(), connection.unsent(), connection.delivery());
+    fn delivered(&self, connection: &Outbound<N>, watch: &Watch, stats: &Stats, trail: &mut Trail) -> Delivered {
+        let (sent, unsent, kernel) = (connection.sent(), connection.unsent(), watch.delivery());
         if let Some(reached) = stats.reached {
             trail.mark(sent + unsent as u64, reached);
         }
         trail.acknowledge(connection.session.acknowledged(), sent);
-        let taken = sent.saturating_sub(kernel.map_or(0, |kernel| kernel.queued as u64));
+        let taken = watch.taken();
         trail.pass(taken);
         let newest = self.log.newest_time().map_or(Duration::ZERO, Duration::from_millis);
         Delivered {

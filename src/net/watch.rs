@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{Connection, Source, Stream};
+use super::{Connection, Delivery, Source, Stream};
 use crate::rtmp::session::Session;
 
 /// How often to ask.
@@ -14,8 +14,8 @@ pub const TICK: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub struct Watch {
     sent: u64,
-    /// Of that, what the peer's host has not acknowledged, where the system says.
-    queued: u64,
+    /// What the system knew of that, where it says.
+    delivery: Option<Delivery>,
     /// When the peer last took something …
     taken: Instant,
     /// … or had nothing to take.
@@ -26,7 +26,7 @@ pub struct Watch {
 impl Default for Watch {
     fn default() -> Self {
         let now = Instant::now();
-        Watch { sent: 0, queued: 0, taken: now, moved: now, waiting: false }
+        Watch { sent: 0, delivery: None, taken: now, moved: now, waiting: false }
     }
 }
 
@@ -39,10 +39,11 @@ impl Watch {
         limit: Duration,
     ) -> bool {
         let (sent, now) = (connection.sent(), Instant::now());
-        let queued = connection.delivery().map_or(0, |delivery| delivery.queued as u64);
+        let delivery = connection.delivery();
+        let (before, queued) = (queued(self.delivery), queued(delivery));
         // What the system has been given since, and does not hold any more. In TLS it is given a little more than was sent,
         // so that a queue which only grows is never taken for one that moves.
-        let taken = sent + self.queued > self.sent + queued;
+        let taken = sent + before > self.sent + queued;
         if taken {
             self.taken = now;
         }
@@ -50,7 +51,7 @@ impl Watch {
         if taken || !self.waiting {
             self.moved = now;
         }
-        (self.sent, self.queued) = (sent, queued);
+        (self.sent, self.delivery) = (sent, delivery);
         let ahead = if mutant!(SeenTooLate) { Duration::ZERO } else { 2 * TICK };
         now - self.moved >= limit.saturating_sub(ahead)
     }
@@ -61,8 +62,23 @@ impl Watch {
         self.taken.elapsed()
     }
 
+    /// Bytes that the peer's host had taken, when last asked; the system itself, where it does not say.
+    pub fn taken(&self) -> u64 {
+        self.sent.saturating_sub(queued(self.delivery))
+    }
+
+    /// What the system knew, when last asked, of what it had been given.
+    pub fn delivery(&self) -> Option<Delivery> {
+        self.delivery
+    }
+
     /// Whether there was something to take, when last asked.
     pub fn is_waiting(&self) -> bool {
         self.waiting
     }
+}
+
+/// Bytes that the peer's host has not acknowledged.
+fn queued(delivery: Option<Delivery>) -> u64 {
+    delivery.map_or(0, |delivery| delivery.queued as u64)
 }

@@ -5,6 +5,7 @@
 
 use std::io::Read;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Mutex;
 use std::time::Duration;
 
 use socket2::{Domain, Protocol, Socket, Type};
@@ -33,15 +34,25 @@ const ATTRIBUTES: usize = ANSWER + 72;
 /// `tcpi_rtt` in `tcp_info`, in microseconds.
 const RTT: usize = 68;
 
+/// Where the kernel is asked, by one after the other.
+static KERNEL: Mutex<Option<Socket>> = Mutex::new(None);
+
 /// What is known of the connection between these addresses; nothing where the kernel does not say.
 pub(super) fn delivery(ours: SocketAddr, theirs: SocketAddr) -> Option<Delivery> {
-    let kernel = Socket::new(Domain::from(AF_NETLINK), Type::RAW, Some(Protocol::from(NETLINK_SOCK_DIAG))).ok()?;
-    kernel.set_nonblocking(true).ok()?;
-    kernel.send(&question(ours, theirs)).ok()?;
-    // One socket's answer has some 400 bytes, and grows a little with each kernel.
-    let mut answer = [0; 4096];
-    let length = (&kernel).read(&mut answer).ok()?;
+    let mut kernel = KERNEL.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    // Whatever went wrong, nobody after this one is given its answer.
+    let socket = kernel.take().or_else(open)?;
+    socket.send(&question(ours, theirs)).ok()?;
+    // One connection's answer has some 400 bytes, and grows a little with each kernel.
+    let mut answer = [0; 2048];
+    let length = (&socket).read(&mut answer).ok()?;
+    *kernel = Some(socket);
     read(&answer[..length])
+}
+
+fn open() -> Option<Socket> {
+    let kind = Type::RAW.nonblocking().cloexec();
+    Socket::new_raw(Domain::from(AF_NETLINK), kind, Some(Protocol::from(NETLINK_SOCK_DIAG))).ok()
 }
 
 /// `nlmsghdr` and `inet_diag_req_v2`.
