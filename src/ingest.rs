@@ -1,6 +1,8 @@
 //! The publisher's side: messages in, frames on the log.
 
-use tokio::time::{Instant, timeout, timeout_at};
+use std::pin::Pin;
+
+use tokio::time::{Instant, Sleep, sleep, timeout_at};
 use tracing::{info, warn};
 
 use crate::causes;
@@ -134,6 +136,9 @@ impl Ingest {
 
     /// Takes what the publisher sends until it stops (`Ok`) or is lost.
     async fn run<S: Stream>(&mut self, connection: &mut Inbound<S>, seat: &Seat) -> Result<(), Error> {
+        // One alarm for the whole session: to set one for each message would cost more than to take it in.
+        let silence = sleep(PUBLISHER_SILENCE);
+        tokio::pin!(silence);
         loop {
             while let Some(event) = connection.event()? {
                 match event {
@@ -146,7 +151,7 @@ impl Ingest {
                 }
             }
             self.announce();
-            self.receive(connection).await?;
+            self.receive(connection, silence.as_mut()).await?;
             self.publication.touch();
             seat.count(connection.received());
             if mutant!(ReadsSlowly) {
@@ -159,7 +164,11 @@ impl Ingest {
     }
 
     /// Waits for more, and meanwhile lets go of sound that has waited long enough for a picture.
-    async fn receive<S: Stream>(&mut self, connection: &mut Inbound<S>) -> Result<Received, Error> {
+    async fn receive<S: Stream>(
+        &mut self,
+        connection: &mut Inbound<S>,
+        mut silence: Pin<&mut Sleep>,
+    ) -> Result<Received, Error> {
         let before = self.waiting.take();
         self.waiting = self.publication.waiting().map(|position| match before {
             Some((known, until)) if known == position => (position, until),
@@ -171,8 +180,18 @@ impl Ingest {
                 Err(_) => self.publication.release(),
             }
         }
-        let silent = |_| Error::TimedOut { phase: Phase::Media };
-        timeout(PUBLISHER_SILENCE, connection.receive()).await.map_err(silent)?
+        loop {
+            tokio::select! {
+                biased;
+                received = connection.receive() => return received,
+                () = &mut silence => {}
+            }
+            let due = self.publication.heard() + PUBLISHER_SILENCE;
+            if due <= Instant::now() {
+                return Err(Error::TimedOut { phase: Phase::Media });
+            }
+            silence.as_mut().reset(due);
+        }
     }
 
     /// Tells the stream's readers what `message` has added, once for all that came together. Those that let sound wait for a

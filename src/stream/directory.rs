@@ -334,6 +334,11 @@ impl Publication {
         *self.presence.lock() = Instant::now();
     }
 
+    /// When it was heard of last.
+    pub fn heard(&self) -> Instant {
+        self.presence.heard()
+    }
+
     /// Waits until another publisher has taken this one's place. Cancel safe.
     pub fn replaced(&self) -> impl Future<Output = ()> + use<> {
         self.presence.replaced.clone().cancelled_owned()
