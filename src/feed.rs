@@ -122,7 +122,6 @@ impl Source for Feed {
             bytes < max
         });
         match read {
-            _ if bytes > 0 => Filled::Some,
             Read::More => Filled::Some,
             Read::Level => Filled::Level,
             Read::Ended => Filled::Ended,

@@ -15,7 +15,7 @@ use std::collections::VecDeque;
 use std::io::{self, IoSlice};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
-use std::sync::{Arc, Mutex, MutexGuard, Weak};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll, Wake, Waker, ready};
 
 use bytes::{Buf, Bytes};
@@ -37,14 +37,14 @@ pub trait Source: Send + 'static {
     fn wake(&mut self, waker: Waker);
 }
 
-/// What a source could do.
+/// What a source has left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Filled {
-    /// It put something, and may have more.
+    /// It may have more.
     Some,
-    /// It has nothing for now.
+    /// Nothing more for now.
     Level,
-    /// It has nothing for ever.
+    /// Nothing more for ever.
     Ended,
 }
 
@@ -118,14 +118,14 @@ pub enum Received {
 /// A stream, a session and a source.
 #[derive(Debug)]
 pub struct Connection<S, P, M> {
-    shared: Arc<Shared<S, M>>,
+    shared: Arc<InPlace<S, M>>,
     /// The protocol's side of it.
     pub session: P,
     read_size: usize,
+    /// What the session's input has room for.
+    room: usize,
     received: u64,
 }
-
-type Shared<S, M> = Mutex<Io<S, M>>;
 
 /// A stream and all that is to leave through it.
 #[derive(Debug)]
@@ -166,13 +166,13 @@ impl<S: Stream, P: Session, M: Source> Connection<S, P, M> {
             replies: 0,
             owner: Waker::noop().clone(),
         };
-        Connection { shared: Arc::new(Mutex::new(io)), session, read_size: READ_BYTES, received: 0 }
+        Connection { shared: Arc::new(InPlace(Mutex::new(io))), session, read_size: READ_BYTES, room: 0, received: 0 }
     }
 
     /// Sends from `source` from now on.
     pub fn feed(&mut self, mut source: M) {
         // Registered first, looked at after: what is appended in between wakes a blocked connection, which is looked at.
-        source.wake(Arc::new(InPlace(Arc::downgrade(&self.shared))).into());
+        source.wake(self.shared.clone().into());
         let mut io = lock(&self.shared);
         io.source = Some(source);
         io.sending = Sending::Blocked;
@@ -315,7 +315,12 @@ impl<S: Stream, P: Session, M: Source> Connection<S, P, M> {
             Sending::Level | Sending::Blocked => {}
         }
         let input = self.session.input();
+        if input.is_empty() {
+            // Back to its beginning, which the processor's caches know.
+            let _ = input.try_reclaim(self.room);
+        }
         input.reserve(self.read_size);
+        self.room = self.room.max(input.capacity());
         match ready!(poll_read_buf(Pin::new(&mut io.stream), cx, input)) {
             Ok(0) => Poll::Ready(Err(Error::Closed { phase })),
             Ok(read) => {
@@ -327,6 +332,14 @@ impl<S: Stream, P: Session, M: Source> Connection<S, P, M> {
             }
             Err(source) => Poll::Ready(Err(Error::Lost { phase, source })),
         }
+    }
+}
+
+impl<S, P, M> Drop for Connection<S, P, M> {
+    /// Its source's log has the waker, which is this connection: only without its source is it nobody's, and its stream closed.
+    fn drop(&mut self) {
+        // Dropped after the lock, since it knows the log.
+        let _source = self.shared.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).source.take();
     }
 }
 
@@ -343,25 +356,28 @@ impl<S: Stream, M: Source> Io<S, M> {
     }
 
     fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Filled>> {
+        // Once it has nothing more it is not asked again: whoever appends from then on calls `InPlace`, which waits for the lock
+        // that is held here.
+        let mut left = Filled::Some;
         loop {
-            if self.outbox.is_empty() || mutant!(OutboxGrows) {
+            if left == Filled::Some && (self.outbox.is_empty() || mutant!(OutboxGrows)) {
                 self.replies = 0;
                 let outbox = &mut self.outbox;
-                let filled = match &mut self.source {
+                left = match &mut self.source {
                     Some(source) => source.fill(FILL_BYTES, &mut |bytes| outbox.push(bytes)),
                     None => Filled::Level,
                 };
-                if filled != Filled::Some && self.outbox.is_empty() {
-                    // A stream may hold back the end of what it took (TLS does).
-                    if self.unflushed {
-                        ready!(Pin::new(&mut self.stream).poll_flush(cx))?;
-                        self.unflushed = false;
-                    }
-                    return Poll::Ready(Ok(filled));
-                }
-                if self.outbox.is_empty() {
+            }
+            if self.outbox.is_empty() {
+                if left == Filled::Some {
                     continue;
                 }
+                // A stream may hold back the end of what it took (TLS does).
+                if self.unflushed {
+                    ready!(Pin::new(&mut self.stream).poll_flush(cx))?;
+                    self.unflushed = false;
+                }
+                return Poll::Ready(Ok(left));
             }
             let written = ready!(self.outbox.poll_write(&mut self.stream, cx))?;
             if written == 0 {
@@ -373,8 +389,10 @@ impl<S: Stream, M: Source> Io<S, M> {
     }
 }
 
-/// A waker that writes: woken by a log, it sends at once if everything before has been sent.
-struct InPlace<S, M>(Weak<Shared<S, M>>);
+/// A waker that writes: woken by a log, it sends at once if everything before has been sent. It is the connection itself, not a
+/// way to it: each step to another place in memory costs as much as a fiftieth of a send.
+#[derive(Debug)]
+struct InPlace<S, M>(Mutex<Io<S, M>>);
 
 impl<S: Stream, M: Source> Wake for InPlace<S, M> {
     fn wake(self: Arc<Self>) {
@@ -382,23 +400,30 @@ impl<S: Stream, M: Source> Wake for InPlace<S, M> {
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        let Some(shared) = self.0.upgrade() else { return };
         // Poisoned: its owner is about to find out.
-        let Ok(mut io) = shared.lock() else { return };
+        let Ok(mut io) = self.0.lock() else { return };
         match io.sending {
             Sending::Level => {}
             // The owner is at it, and the kernel has its waker.
             Sending::Blocked | Sending::Ended | Sending::Failed(_) => return,
         }
-        let owner = io.owner.clone();
+        // Taken out for as long as it is needed, since a clone would have to count its task's references.
+        let owner = std::mem::replace(&mut io.owner, Waker::noop().clone());
         let mut cx = Context::from_waker(&owner);
         // A panic in here is this connection's, not the publisher's: the guard goes in, so that the owner finds the lock poisoned.
-        let told = catch_unwind(AssertUnwindSafe(move || {
+        let sent = catch_unwind(AssertUnwindSafe(move || {
             // Not on the budget of the task we happen to run in: once that is spent, every socket looks full.
-            pin!(unconstrained(std::future::poll_fn(|cx| Poll::Ready(io.send(cx))))).poll(&mut cx)
+            let told = pin!(unconstrained(std::future::poll_fn(|cx| Poll::Ready(io.send(cx))))).poll(&mut cx);
+            (io, told == Poll::Ready(false))
         }));
-        if !matches!(told, Ok(Poll::Ready(false))) {
-            owner.wake();
+        match sent {
+            Ok((mut io, true)) => io.owner = owner,
+            Ok((mut io, false)) => {
+                io.owner.clone_from(&owner);
+                drop(io);
+                owner.wake();
+            }
+            Err(_) => owner.wake(),
         }
     }
 }
@@ -406,7 +431,9 @@ impl<S: Stream, M: Source> Wake for InPlace<S, M> {
 /// Whole messages on their way out, in order.
 #[derive(Debug, Default)]
 struct Outbox {
-    slices: VecDeque<Bytes>,
+    /// Nearly always the only one; empty if there is none.
+    first: Bytes,
+    others: VecDeque<Bytes>,
     bytes: usize,
 }
 
@@ -415,26 +442,28 @@ const SLICES: usize = 64;
 
 impl Outbox {
     fn push(&mut self, bytes: Bytes) {
-        if !bytes.is_empty() {
-            self.bytes += bytes.len();
-            self.slices.push_back(bytes);
+        self.bytes += bytes.len();
+        if self.first.is_empty() {
+            self.first = bytes;
+        } else if !bytes.is_empty() {
+            self.others.push_back(bytes);
         }
     }
 
     fn is_empty(&self) -> bool {
-        self.slices.is_empty()
+        self.first.is_empty()
     }
 
     fn poll_write<S: Stream>(&mut self, stream: &mut S, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        let written = if let (Some(only), 1) = (self.slices.front(), self.slices.len()) {
-            // Nearly always: a message that everybody is sent. A list for the kernel would cost more than all else here.
-            ready!(Pin::new(stream).poll_write(cx, only))?
+        let written = if self.others.is_empty() {
+            // A message that everybody is sent. A list for the kernel would cost more than all else here.
+            ready!(Pin::new(stream).poll_write(cx, &self.first))?
         } else {
             let mut slices = [IoSlice::new(&[]); SLICES];
-            for (slice, bytes) in slices.iter_mut().zip(&self.slices) {
+            for (slice, bytes) in slices.iter_mut().zip(std::iter::once(&self.first).chain(&self.others)) {
                 *slice = IoSlice::new(bytes);
             }
-            ready!(Pin::new(stream).poll_write_vectored(cx, &slices[..self.slices.len().min(SLICES)]))?
+            ready!(Pin::new(stream).poll_write_vectored(cx, &slices[..SLICES.min(1 + self.others.len())]))?
         };
         self.advance(written);
         Poll::Ready(Ok(written))
@@ -442,17 +471,15 @@ impl Outbox {
 
     fn advance(&mut self, mut written: usize) {
         self.bytes -= written;
-        while let Some(first) = self.slices.front_mut() {
-            if first.len() > written {
-                return first.advance(written);
-            }
-            written -= first.len();
-            self.slices.pop_front();
+        while written >= self.first.len() && !self.is_empty() {
+            written -= self.first.len();
+            self.first = self.others.pop_front().unwrap_or_default();
         }
+        self.first.advance(written);
     }
 }
 
 /// A panic while the lock was held ends this connection's task here, with its own message in the log.
-fn lock<S, M>(shared: &Shared<S, M>) -> MutexGuard<'_, Io<S, M>> {
-    shared.lock().expect("this connection has panicked while it sent in place")
+fn lock<S, M>(shared: &InPlace<S, M>) -> MutexGuard<'_, Io<S, M>> {
+    shared.0.lock().expect("this connection has panicked while it sent in place")
 }
