@@ -53,6 +53,12 @@ impl Cell {
         })
     }
 
+    /// Whether a processor has room for several programs that do it at once: 1.2 Gbit/s each at most.
+    pub(crate) fn is_light(&self) -> bool {
+        let rate = self.readers as u64 * self.bitrate;
+        self.way != Way::Bulk && self.streams == 1 && rate <= 1_200_000_000
+    }
+
     /// What `parse` reads.
     pub(crate) fn name(&self) -> String {
         let way = match self.way {

@@ -73,9 +73,9 @@ impl Facts {
 /// Milliseconds until it takes a connection.
 fn start(folder: &Path) -> Result<f64> {
     let address = free()?;
-    let mut relay = command(&beside("rtmp-relay"), &["serve", "--listen", &address.to_string()]);
+    let relay = command(&beside("rtmp-relay"), &["serve", "--listen", &address.to_string()]);
     let began = Instant::now();
-    let _relay = Program::start(&mut relay, &folder.join("subject.log"))?;
+    let _relay = Program::start(&relay, &folder.join("subject.log"))?;
     while TcpStream::connect(address).is_err() {
         anyhow::ensure!(began.elapsed() < Duration::from_secs(10), "it does not start");
         sleep(Duration::from_micros(100));
@@ -111,7 +111,7 @@ fn chain(folder: &Path) -> Result<Vec<Quantiles>> {
         let mut relay =
             command(&beside("rtmp-relay"), &["serve", "--listen", &address.to_string(), "--relay-to", &reader]);
         relay.args(onward.iter().flat_map(|onward| ["--relay-to", onward]));
-        relays.push(Program::start(&mut relay, &folder.join(format!("hop{hop}.log")))?.awaits(address)?);
+        relays.push(Program::start(&relay, &folder.join(format!("hop{hop}.log")))?.awaits(address)?);
         next = Some(address);
     }
     let publish = next.context("a relay")?;

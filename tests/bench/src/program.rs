@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpListener};
+use std::num::NonZero;
 use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::thread::sleep;
@@ -46,16 +47,17 @@ impl Usage {
 }
 
 impl Program {
-    /// Starts a program whose output goes to `log`.
-    pub(crate) fn start(command: &mut Command, log: &Path) -> Result<Program> {
+    /// Starts a subject, whose output goes to `log`.
+    pub(crate) fn start(command: &Command, log: &Path) -> Result<Program> {
         let file = File::create(log).with_context(|| log.display().to_string())?;
+        let mut command = on(command, Processors::AllButTheFirst);
         command.stdin(Stdio::null()).stdout(file.try_clone()?).stderr(file);
         Ok(Program { child: command.spawn().with_context(|| format!("{command:?}"))? })
     }
 
-    /// Starts a program that is talked to.
-    pub(crate) fn talk(command: &mut Command) -> Result<(Program, Talk)> {
-        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
+    /// Starts the load, which is talked to.
+    pub(crate) fn talk(command: &Command) -> Result<(Program, Talk)> {
+        let mut child = on(command, Processors::TheFirst).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
         let talk = Talk {
             to: child.stdin.take().context("a pipe")?,
             from: BufReader::new(child.stdout.take().context("a pipe")?),
@@ -104,6 +106,25 @@ impl Program {
         }
         usage
     }
+}
+
+/// Where a program may run. Whether a sender and its receiver share a processor would decide more than anything they do: with one
+/// destination a send costs twice as much to a processor that sleeps. So they never do.
+enum Processors {
+    TheFirst,
+    AllButTheFirst,
+}
+
+/// The same command, kept to these processors where there are several.
+fn on(command: &Command, processors: Processors) -> Command {
+    let all = std::thread::available_parallelism().map_or(1, NonZero::get);
+    let list = match processors {
+        Processors::TheFirst => "0".to_owned(),
+        Processors::AllButTheFirst => format!("{}-{}", 1.min(all - 1), all - 1),
+    };
+    let mut pinned = Command::new("taskset");
+    pinned.args(["--cpu-list", &list]).arg(command.get_program()).args(command.get_args());
+    pinned
 }
 
 impl Drop for Program {

@@ -1,4 +1,4 @@
-//! A run: every subject in every cell, several times, in an order drawn anew for each round.
+//! A run: every subject in every cell, several times, cells and their subjects in an order drawn anew for each round.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -55,52 +55,81 @@ impl Run {
         });
         let rows = folder.join(&self.rows);
         std::fs::write(&rows, "")?;
-        let jobs: Vec<(&Cell, Subject)> = cells
-            .iter()
-            .flat_map(|cell| subjects.iter().filter(|subject| subject.can(cell)).map(move |subject| (cell, *subject)))
-            .collect();
         let mut random = fastrand::Rng::with_seed(self.seed);
         for round in 1..=self.rounds {
-            let mut jobs = jobs.clone();
-            random.shuffle(&mut jobs);
-            for (number, (cell, subject)) in jobs.iter().enumerate() {
-                let row = self.measure(round, cell, *subject, folder);
-                let row = row.unwrap_or_else(|error| failed(round, cell, *subject, format!("{error:#}")));
-                row.append(&rows)?;
-                say(&row, &format!("{round}.{:02}/{}", number + 1, jobs.len()));
+            let mut cells: Vec<&Cell> = cells.iter().collect();
+            random.shuffle(&mut cells);
+            for (number, cell) in cells.iter().enumerate() {
+                let mut subjects: Vec<Subject> = subjects.iter().copied().filter(|subject| subject.can(cell)).collect();
+                random.shuffle(&mut subjects);
+                // All of them at once, where there is room: what the machine is busy with otherwise, all of them suffer. Else one
+                // after the other.
+                let at_once = if cell.is_light() { subjects.len().max(1) } else { 1 };
+                for subjects in subjects.chunks(at_once) {
+                    let measured = self.measure(round, cell, subjects, folder);
+                    let measured = measured.unwrap_or_else(|error| {
+                        subjects.iter().map(|subject| failed(round, cell, *subject, format!("{error:#}"))).collect()
+                    });
+                    for row in measured {
+                        row.append(&rows)?;
+                        say(&row, &format!("{round}.{:02}/{}", number + 1, cells.len()));
+                    }
+                }
             }
         }
         Ok(())
     }
 
-    fn measure(&self, round: usize, cell: &Cell, subject: Subject, folder: &Path) -> Result<Row> {
-        let mut load = Load::start(cell, subject.is_raw(), folder)?;
-        let running = subject.start(cell, load.readers, folder)?;
-        load.flows(&running)?;
-        sleep(subject.warm());
-        let before = (running.program.usage(), load.program.usage(), Machine::look()?);
-        load.talk.say("open")?;
+    fn measure(&self, round: usize, cell: &Cell, subjects: &[Subject], folder: &Path) -> Result<Vec<Row>> {
+        let mut pairs = Vec::new();
+        for subject in subjects {
+            let mut load = Load::start(cell, subject.is_raw(), folder)?;
+            let running = subject.start(cell, load.readers, folder)?;
+            load.flows(&running)?;
+            pairs.push((*subject, running, load));
+        }
+        sleep(subjects.iter().map(|subject| subject.warm()).max().unwrap_or_default());
+        let look = |pairs: &[(Subject, Running, Load)]| -> Result<_> {
+            let usages: Vec<_> =
+                pairs.iter().map(|(_, running, load)| (running.program.usage(), load.program.usage())).collect();
+            Ok((usages, Machine::look()?))
+        };
+        let before = look(&pairs)?;
+        for (_, _, load) in &mut pairs {
+            load.talk.say("open")?;
+        }
         sleep(Duration::from_secs(self.seconds));
-        let after = (running.program.usage(), load.program.usage(), Machine::look()?);
-        load.talk.say("close")?;
-        let count: Count = serde_json::from_str(&load.talk.hear()?)?;
-        let seconds = count.seconds;
-        let (cpu, load) = (after.0.cpu_since(&before.0), after.1.cpu_since(&before.1));
-        let (busy, idle, stolen) = after.2.since(&before.2);
-        Ok(Row {
-            round,
-            cell: cell.clone(),
-            subject,
-            cpu,
-            rss: after.0.rss,
-            switches: after.0.switches_since(&before.0) as f64 / seconds,
-            load: load / seconds,
-            others: (busy - cpu - load).max(0.0) / seconds,
-            idle: idle / seconds,
-            stolen: stolen / seconds,
-            count,
-            failed: None,
-        })
+        let after = look(&pairs)?;
+        for (_, _, load) in &mut pairs {
+            load.talk.say("close")?;
+        }
+        let used = |n: usize| {
+            let ((subject, load), (subject_before, load_before)) = (&after.0[n], &before.0[n]);
+            (subject.cpu_since(subject_before), load.cpu_since(load_before))
+        };
+        let (busy, idle, stolen) = after.1.since(&before.1);
+        let ours: f64 = (0..pairs.len()).map(|n| used(n).0 + used(n).1).sum();
+        let mut measured = Vec::new();
+        for (n, (subject, _, load)) in pairs.iter_mut().enumerate() {
+            let count: Count = serde_json::from_str(&load.talk.hear()?)?;
+            let seconds = count.seconds;
+            let ((cpu, load), (now, then)) = (used(n), (&after.0[n].0, &before.0[n].0));
+            measured.push(Row {
+                round,
+                cell: cell.clone(),
+                subject: *subject,
+                cpu,
+                rss: now.rss,
+                switches: now.switches_since(then) as f64 / seconds,
+                load: load / seconds,
+                others: (busy - ours).max(0.0) / seconds,
+                idle: idle / seconds,
+                stolen: stolen / seconds,
+                count,
+                failed: None,
+            });
+        }
+        Ok(measured)
     }
 }
 
@@ -161,7 +190,7 @@ impl Load {
 
     /// Starts any load.
     pub(crate) fn with(words: &[&str]) -> Result<Load> {
-        let (program, mut talk) = Program::talk(&mut command(&beside("bench"), words))?;
+        let (program, mut talk) = Program::talk(&command(&beside("bench"), words))?;
         let said = talk.hear()?;
         let port: u16 = said.strip_prefix("listens ").context(said.clone())?.parse()?;
         Ok(Load { program, talk, readers: SocketAddr::from(([127, 0, 0, 1], port)) })

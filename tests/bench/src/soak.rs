@@ -51,7 +51,7 @@ impl Soak {
         for name in ["steady-0", "steady-1", "steady-2", "flap-0", "stall-0"] {
             relay.arg("--relay-to").arg(format!("rtmp://{}/live/{name}", load.readers));
         }
-        let program = Program::start(&mut relay, &folder.join("soak.log"))?.awaits(publish)?;
+        let program = Program::start(&relay, &folder.join("soak.log"))?.awaits(publish)?;
         let running = Running { program, publish, play: publish };
         load.flows(&running)?;
         load.talk.say("open")?;

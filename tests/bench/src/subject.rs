@@ -105,7 +105,10 @@ impl Subject {
     /// Starts it for a cell. Its readers, where it has to find them, are at `readers`.
     pub(crate) fn start(self, cell: &Cell, readers: SocketAddr, folder: &Path) -> Result<Running> {
         let (publish, mut play) = (free()?, None);
-        let log = folder.join("subject.log");
+        // Several may run at once.
+        let own = folder.join(self.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned()));
+        std::fs::create_dir_all(&own)?;
+        let log = own.join("output.log");
         let pushes = cell.way != Way::Play;
         let program = match self {
             Subject::Floor => {
@@ -116,22 +119,22 @@ impl Subject {
                     let address = *play.insert(free()?);
                     floor.args(["--players", &address.to_string()]);
                 }
-                Program::start(&mut floor, &log)?.awaits(play.unwrap_or(publish))?
+                Program::start(&floor, &log)?.awaits(play.unwrap_or(publish))?
             }
             Subject::Relay | Subject::RelayMerge => {
-                let config = folder.join("relay.yaml");
+                let config = own.join("relay.yaml");
                 std::fs::write(&config, self.relay_config(cell, readers, folder)?)?;
                 let mut relay =
                     command(&beside("rtmp-relay"), &["serve", "--listen", &publish.to_string(), "--config"]);
                 Program::start(relay.arg(&config), &log)?.awaits(publish)?
             }
             Subject::Nginx60000 | Subject::Nginx4096 => {
-                let config = folder.join("nginx.conf");
-                std::fs::write(&config, self.nginx_config(cell, publish, readers, folder)?)?;
-                let errors = folder.join("nginx.log");
+                let config = own.join("nginx.conf");
+                std::fs::write(&config, self.nginx_config(cell, publish, readers, folder, &own)?)?;
+                let errors = own.join("nginx.log");
                 let mut nginx = command(&nginx(folder), &["-c"]);
-                nginx.arg(&config).arg("-p").arg(folder).arg("-e").arg(&errors);
-                Program::start(&mut nginx, &log)?.awaits(publish)?
+                nginx.arg(&config).arg("-p").arg(&own).arg("-e").arg(&errors);
+                Program::start(&nginx, &log)?.awaits(publish)?
             }
             Subject::FfmpegTee => {
                 let outputs: Vec<String> = (0..cell.readers)
@@ -142,11 +145,11 @@ impl Subject {
                     ["-hide_banner", "-loglevel", "warning", "-listen", "1", "-i", &from, "-map", "0", "-c", "copy"];
                 let mut ffmpeg = command(Path::new("ffmpeg"), &words);
                 ffmpeg.args(["-f", "tee", "-use_fifo", "1"]).arg(outputs.join("|"));
-                Program::start(&mut ffmpeg, &log)?.awaits(publish)?
+                Program::start(&ffmpeg, &log)?.awaits(publish)?
             }
             Subject::NodeMediaServer => {
-                let script = self.node_script(cell, publish, readers, folder)?;
-                Program::start(&mut command(Path::new("node"), &["-e", &script]), &log)?.awaits(publish)?
+                let script = self.node_script(cell, publish, readers, folder, &own)?;
+                Program::start(&command(Path::new("node"), &["-e", &script]), &log)?.awaits(publish)?
             }
         };
         Ok(Running { program, publish, play: play.unwrap_or(publish) })
@@ -191,8 +194,15 @@ impl Subject {
         })
     }
 
-    fn node_script(self, cell: &Cell, listen: SocketAddr, readers: SocketAddr, folder: &Path) -> Result<String> {
-        let (module, store, port) = (node_module(folder), folder.join("store"), listen.port());
+    fn node_script(
+        self,
+        cell: &Cell,
+        listen: SocketAddr,
+        readers: SocketAddr,
+        folder: &Path,
+        own: &Path,
+    ) -> Result<String> {
+        let (module, store, port) = (node_module(folder), own.join("store"), listen.port());
         // What it was told the last time it would do again.
         if store.exists() {
             std::fs::remove_dir_all(&store)?;
@@ -211,7 +221,14 @@ impl Subject {
         Ok(script)
     }
 
-    fn nginx_config(self, cell: &Cell, listen: SocketAddr, readers: SocketAddr, folder: &Path) -> Result<String> {
+    fn nginx_config(
+        self,
+        cell: &Cell,
+        listen: SocketAddr,
+        readers: SocketAddr,
+        folder: &Path,
+        own: &Path,
+    ) -> Result<String> {
         let chunk = if self == Subject::Nginx4096 { 4096 } else { 60000 };
         let module = nginx_module(folder);
         let mut pushes = String::new();
@@ -220,7 +237,7 @@ impl Subject {
                 write!(pushes, "push rtmp://{readers}/live/all-{reader}; ")?;
             }
         }
-        let folder = folder.display();
+        let folder = own.display();
         Ok(format!(
             "load_module {module:?};\nuser root; daemon off; worker_processes 1; pid {folder}/nginx.pid; error_log {folder}/nginx.log warn;\n\
              worker_rlimit_nofile 8192; events {{ worker_connections 4096; }}\n\
