@@ -27,6 +27,12 @@ pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin + 'static {
     /// Makes the coming close an abort: what is unsent is dropped, and the peer sees a reset instead of an end.
     fn abort_on_close(&self) {}
 
+    /// Gives the system as many of these bytes as it takes right now. Where that is none, or there is no such way, the error is
+    /// `WouldBlock`, and `poll_write` the one to wait with.
+    fn send_now(&self, _: &[u8]) -> io::Result<usize> {
+        Err(io::ErrorKind::WouldBlock.into())
+    }
+
     /// What the system knows of the bytes it was given for the peer; nothing where it does not say.
     fn delivery(&self) -> Option<Delivery> {
         None

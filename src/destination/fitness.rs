@@ -94,7 +94,10 @@ impl<N: Network> Destination<N> {
 
     /// Shows what the platform does not like. Each matter is said once in the log.
     pub(super) fn show(&self, advice: Vec<Advice>) {
-        let known: BTreeSet<Matter> = self.row.status().advice.iter().map(|advice| advice.matter).collect();
+        if self.row.look(|s| s.advice == advice) {
+            return;
+        }
+        let known: BTreeSet<Matter> = self.row.look(|s| s.advice.iter().map(|advice| advice.matter).collect());
         for new in advice.iter().filter(|advice| !known.contains(&advice.matter)) {
             warn!(destination = %self.row.name(), matter = %new.matter, "{}", new.text);
         }

@@ -174,7 +174,7 @@ impl<N: Network> Destination<N> {
     /// Says what the server did not announce and is sent all the same: once, and again when it changes.
     fn advise(&self, connection: &Outbound<N>) {
         let Some(unannounced) = unannounced(connection) else { return };
-        if self.row.status().unannounced == unannounced {
+        if self.row.look(|s| s.unannounced == unannounced) {
             return;
         }
         if !unannounced.is_empty() {

@@ -140,6 +140,15 @@ struct Io<S, M> {
     owner: Waker,
 }
 
+/// Whose turn it is to send.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Turn {
+    /// The owner's, which has much to catch up on, maybe, and leaves others their part of the runtime's time.
+    Owner,
+    /// That of whoever has just appended something.
+    InPlace,
+}
+
 /// Where sending stands. It is looked at in every poll, so nothing can forget to wake it.
 #[derive(Debug)]
 enum Sending {
@@ -238,7 +247,7 @@ impl<S: Stream, P: Session, M: Source> Connection<S, P, M> {
             while let Ok(Some(_)) = self.event() {}
             std::future::poll_fn(|cx| {
                 let mut io = lock(&self.shared);
-                ready!(io.poll_send(cx))?;
+                ready!(io.poll_send(cx, Turn::Owner))?;
                 Pin::new(&mut io.stream).poll_shutdown(cx)
             })
             .await?;
@@ -304,7 +313,7 @@ impl<S: Stream, P: Session, M: Source> Connection<S, P, M> {
         let mut io = lock(&self.shared);
         io.owner.clone_from(cx.waker());
         if matches!(io.sending, Sending::Blocked) {
-            io.send(cx);
+            io.send(cx, Turn::Owner);
         }
         match &mut io.sending {
             Sending::Failed(error) => {
@@ -345,8 +354,8 @@ impl<S, P, M> Drop for Connection<S, P, M> {
 
 impl<S: Stream, M: Source> Io<S, M> {
     /// Sends until nothing is left or the peer takes no more. True where the owner has to know.
-    fn send(&mut self, cx: &mut Context<'_>) -> bool {
-        self.sending = match self.poll_send(cx) {
+    fn send(&mut self, cx: &mut Context<'_>, turn: Turn) -> bool {
+        self.sending = match self.poll_send(cx, turn) {
             Poll::Pending => Sending::Blocked,
             Poll::Ready(Ok(Filled::Ended)) => Sending::Ended,
             Poll::Ready(Ok(Filled::Some | Filled::Level)) => Sending::Level,
@@ -355,7 +364,7 @@ impl<S: Stream, M: Source> Io<S, M> {
         matches!(self.sending, Sending::Ended | Sending::Failed(_))
     }
 
-    fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Filled>> {
+    fn poll_send(&mut self, cx: &mut Context<'_>, turn: Turn) -> Poll<io::Result<Filled>> {
         // Once it has nothing more it is not asked again: whoever appends from then on calls `InPlace`, which waits for the lock
         // that is held here.
         let mut left = Filled::Some;
@@ -379,7 +388,7 @@ impl<S: Stream, M: Source> Io<S, M> {
                 }
                 return Poll::Ready(Ok(left));
             }
-            let written = ready!(self.outbox.poll_write(&mut self.stream, cx))?;
+            let written = ready!(self.outbox.poll_write(&mut self.stream, cx, turn))?;
             if written == 0 {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
@@ -413,7 +422,8 @@ impl<S: Stream, M: Source> Wake for InPlace<S, M> {
         // A panic in here is this connection's, not the publisher's: the guard goes in, so that the owner finds the lock poisoned.
         let sent = catch_unwind(AssertUnwindSafe(move || {
             // Not on the budget of the task we happen to run in: once that is spent, every socket looks full.
-            let told = pin!(unconstrained(std::future::poll_fn(|cx| Poll::Ready(io.send(cx))))).poll(&mut cx);
+            let told =
+                pin!(unconstrained(std::future::poll_fn(|cx| Poll::Ready(io.send(cx, Turn::InPlace))))).poll(&mut cx);
             (io, told == Poll::Ready(false))
         }));
         match sent {
@@ -454,10 +464,18 @@ impl Outbox {
         self.first.is_empty()
     }
 
-    fn poll_write<S: Stream>(&mut self, stream: &mut S, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+    fn poll_write<S: Stream>(&mut self, stream: &mut S, cx: &mut Context<'_>, turn: Turn) -> Poll<io::Result<usize>> {
         let written = if self.others.is_empty() {
             // A message that everybody is sent. A list for the kernel would cost more than all else here.
-            ready!(Pin::new(stream).poll_write(cx, &self.first))?
+            match turn {
+                Turn::InPlace => match stream.send_now(&self.first) {
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                        ready!(Pin::new(stream).poll_write(cx, &self.first))?
+                    }
+                    sent => sent?,
+                },
+                Turn::Owner => ready!(Pin::new(stream).poll_write(cx, &self.first))?,
+            }
         } else {
             let mut slices = [IoSlice::new(&[]); SLICES];
             for (slice, bytes) in slices.iter_mut().zip(std::iter::once(&self.first).chain(&self.others)) {

@@ -4,6 +4,8 @@ use std::io;
 use std::net::{Ipv6Addr, SocketAddr};
 use std::time::{Duration, SystemTime};
 
+#[cfg(target_os = "linux")]
+use rustix::net::SendFlags;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::task::JoinSet;
@@ -79,6 +81,12 @@ impl Stream for TcpStream {
     fn abort_on_close(&self) {
         // Nothing to do where it fails: the socket is closed either way.
         let _ = SockRef::from(self).set_linger(Some(Duration::ZERO));
+    }
+
+    /// Without a look at what the runtime knows of this socket, which is somewhere else in memory.
+    #[cfg(target_os = "linux")]
+    fn send_now(&self, bytes: &[u8]) -> io::Result<usize> {
+        Ok(rustix::net::send(self, bytes, SendFlags::NOSIGNAL)?)
     }
 
     #[cfg(target_os = "linux")]

@@ -47,6 +47,13 @@ impl<S: Stream> Stream for Wire<S> {
         }
     }
 
+    fn send_now(&self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Wire::Plain(stream) => stream.send_now(bytes),
+            Wire::Tls(_) => Err(io::ErrorKind::WouldBlock.into()),
+        }
+    }
+
     fn delivery(&self) -> Option<Delivery> {
         match self {
             Wire::Plain(stream) => stream.delivery(),
