@@ -467,14 +467,15 @@ impl Outbox {
     fn poll_write<S: Stream>(&mut self, stream: &mut S, cx: &mut Context<'_>, turn: Turn) -> Poll<io::Result<usize>> {
         let written = if self.others.is_empty() {
             // A message that everybody is sent. A list for the kernel would cost more than all else here.
-            match turn {
-                Turn::InPlace => match stream.send_now(&self.first) {
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                        ready!(Pin::new(stream).poll_write(cx, &self.first))?
-                    }
-                    sent => sent?,
-                },
-                Turn::Owner => ready!(Pin::new(stream).poll_write(cx, &self.first))?,
+            let now = match turn {
+                Turn::InPlace => stream.send_now(&self.first),
+                Turn::Owner => Err(io::ErrorKind::WouldBlock.into()),
+            };
+            match now {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    ready!(Pin::new(stream).poll_write(cx, &self.first))?
+                }
+                sent => sent?,
             }
         } else {
             let mut slices = [IoSlice::new(&[]); SLICES];

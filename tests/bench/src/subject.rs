@@ -105,8 +105,7 @@ impl Subject {
     /// Starts it for a cell. Its readers, where it has to find them, are at `readers`.
     pub(crate) fn start(self, cell: &Cell, readers: SocketAddr, folder: &Path) -> Result<Running> {
         let (publish, mut play) = (free()?, None);
-        // Several may run at once.
-        let own = folder.join(self.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned()));
+        let own = self.own(folder);
         std::fs::create_dir_all(&own)?;
         let log = own.join("output.log");
         let pushes = cell.way != Way::Play;
@@ -130,7 +129,7 @@ impl Subject {
             }
             Subject::Nginx60000 | Subject::Nginx4096 => {
                 let config = own.join("nginx.conf");
-                std::fs::write(&config, self.nginx_config(cell, publish, readers, folder, &own)?)?;
+                std::fs::write(&config, self.nginx_config(cell, publish, readers, folder)?)?;
                 let errors = own.join("nginx.log");
                 let mut nginx = command(&nginx(folder), &["-c"]);
                 nginx.arg(&config).arg("-p").arg(&own).arg("-e").arg(&errors);
@@ -148,11 +147,16 @@ impl Subject {
                 Program::start(&ffmpeg, &log)?.awaits(publish)?
             }
             Subject::NodeMediaServer => {
-                let script = self.node_script(cell, publish, readers, folder, &own)?;
+                let script = self.node_script(cell, publish, readers, folder)?;
                 Program::start(&command(Path::new("node"), &["-e", &script]), &log)?.awaits(publish)?
             }
         };
         Ok(Running { program, publish, play: play.unwrap_or(publish) })
+    }
+
+    /// Its own files: several subjects may run at once.
+    fn own(self, folder: &Path) -> PathBuf {
+        folder.join(self.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned()))
     }
 
     fn relay_config(self, cell: &Cell, readers: SocketAddr, folder: &Path) -> Result<String> {
@@ -194,15 +198,8 @@ impl Subject {
         })
     }
 
-    fn node_script(
-        self,
-        cell: &Cell,
-        listen: SocketAddr,
-        readers: SocketAddr,
-        folder: &Path,
-        own: &Path,
-    ) -> Result<String> {
-        let (module, store, port) = (node_module(folder), own.join("store"), listen.port());
+    fn node_script(self, cell: &Cell, listen: SocketAddr, readers: SocketAddr, folder: &Path) -> Result<String> {
+        let (module, store, port) = (node_module(folder), self.own(folder).join("store"), listen.port());
         // What it was told the last time it would do again.
         if store.exists() {
             std::fs::remove_dir_all(&store)?;
@@ -221,14 +218,7 @@ impl Subject {
         Ok(script)
     }
 
-    fn nginx_config(
-        self,
-        cell: &Cell,
-        listen: SocketAddr,
-        readers: SocketAddr,
-        folder: &Path,
-        own: &Path,
-    ) -> Result<String> {
+    fn nginx_config(self, cell: &Cell, listen: SocketAddr, readers: SocketAddr, folder: &Path) -> Result<String> {
         let chunk = if self == Subject::Nginx4096 { 4096 } else { 60000 };
         let module = nginx_module(folder);
         let mut pushes = String::new();
@@ -237,6 +227,7 @@ impl Subject {
                 write!(pushes, "push rtmp://{readers}/live/all-{reader}; ")?;
             }
         }
+        let own = self.own(folder);
         let folder = own.display();
         Ok(format!(
             "load_module {module:?};\nuser root; daemon off; worker_processes 1; pid {folder}/nginx.pid; error_log {folder}/nginx.log warn;\n\
