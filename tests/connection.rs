@@ -382,3 +382,12 @@ async fn sound_that_is_merged_leaves_in_the_write_of_the_next_picture_and_the_by
     assert_eq!(writes, [(1, 1), (1, 2), (1, 3), (2, 4), (3, 5), (3, 6), (4, 7)]);
     assert_eq!(merged.0.lock().unwrap().concat(), plain.0.lock().unwrap().concat());
 }
+
+#[tokio::test]
+async fn a_connection_that_is_dropped_leaves_its_log_and_closes_its_stream() {
+    let log = Arc::new(Log::new(Limits::default()));
+    let (connection, writes) = fed(&log, Merge::None);
+    assert_eq!((log.readers(), Arc::strong_count(&writes.0)), (1, 2));
+    drop(connection);
+    assert_eq!((log.readers(), Arc::strong_count(&writes.0)), (0, 1), "the log's waker is the connection itself");
+}
