@@ -53,7 +53,7 @@ impl Cell {
         })
     }
 
-    /// Whether a processor has room for several programs that do it at once: 1.2 Gbit/s each at most.
+    /// Whether a processor has room for several programs that do it at once: they get warm together. 1.2 Gbit/s each at most.
     pub(crate) fn is_light(&self) -> bool {
         let rate = self.readers as u64 * self.bitrate;
         self.way != Way::Bulk && self.streams == 1 && rate <= 1_200_000_000

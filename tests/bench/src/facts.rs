@@ -128,7 +128,7 @@ fn look(load: &mut Load) -> Result<Count> {
     load.talk.say("open")?;
     sleep(LOOK);
     load.talk.say("close")?;
-    Ok(serde_json::from_str(&load.talk.hear()?)?)
+    load.end()
 }
 
 /// System calls for each delivered message, by their names.
@@ -148,7 +148,7 @@ fn calls(destinations: usize, folder: &Path) -> Result<BTreeMap<String, f64>> {
     load.talk.say("open")?;
     sleep(LOOK);
     load.talk.say("close")?;
-    let count: Count = serde_json::from_str(&load.talk.hear()?)?;
+    let count = load.end()?;
     command(Path::new("kill"), &["-INT", &strace.id().to_string()]).status()?;
     strace.wait()?;
     // What it has counted before and after is taken for the same work.

@@ -1,10 +1,11 @@
 //! The load: publishers that keep to a clock, and many readers that count, in one process and on one thread.
 //!
 //! ```text
-//!   driver ──► go ADDRESS [ADDRESS]    open     close
-//!   load   listens PORT ──►  flows ──►     …     counts ──►       (a line each, on standard input and output)
+//!   driver ──► go ADDRESS [ADDRESS]    rest   wake   open   close   …   end
+//!   load   listens PORT ──►  flows ──►                                      counts ──►       (a line each)
 //! ```
-//! What is measured lies between `open` and `close`. What is lost is counted from a reader's first message to the last one
+//! The driver's lines come on standard input, the answers go to standard output. What is measured lies between each `open` and
+//! `close`; from `rest` to `wake` nothing is published. What is lost is counted from a reader's first message to the last one
 //! published.
 
 use std::net::SocketAddr;
@@ -113,10 +114,17 @@ pub(crate) async fn run(order: Order) -> Result<()> {
     let flowing = timeout(FLOWS, flows).await;
     ensure!(flowing.is_ok(), "{} of {expected} readers have media after {FLOWS:?}", tally.flowing());
     println!("flows");
-    word(&mut words).await?;
-    tally.open();
-    word(&mut words).await?;
-    tally.close();
+    loop {
+        match word(&mut words).await?.as_str() {
+            "rest" => tally.rest(),
+            "wake" => tally.wake(),
+            "open" => tally.open(),
+            "close" => tally.close(),
+            "end" => break,
+            other => bail!("{other} is not rest, wake, open, close or end"),
+        }
+    }
+    tally.end();
     let drained = async {
         while !tally.is_level() {
             sleep(Duration::from_millis(10)).await;

@@ -15,6 +15,7 @@ use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
 
 mod cell;
+mod contender;
 mod facts;
 mod film;
 mod floor;

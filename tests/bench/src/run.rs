@@ -9,10 +9,14 @@ use anyhow::{Context, Result};
 use clap::Args;
 
 use crate::cell::{Cell, Way};
+use crate::contender::Contender;
 use crate::load::Count;
-use crate::program::{Machine, Program, Talk};
+use crate::program::{Program, Talk};
 use crate::row::Row;
 use crate::subject::{Running, Subject, beside, command, make_certificate};
+
+/// How often each has its turn in a round.
+const TURNS: u32 = 4;
 
 /// Cells and subjects.
 #[derive(Debug, Clone, Args)]
@@ -62,74 +66,51 @@ impl Run {
             for (number, cell) in cells.iter().enumerate() {
                 let mut subjects: Vec<Subject> = subjects.iter().copied().filter(|subject| subject.can(cell)).collect();
                 random.shuffle(&mut subjects);
-                // All of them at once, where there is room: what the machine is busy with otherwise, all of them suffer. Else one
-                // after the other.
-                let at_once = if cell.is_light() { subjects.len().max(1) } else { 1 };
-                for subjects in subjects.chunks(at_once) {
-                    let measured = self.measure(round, cell, subjects, folder);
-                    let measured = measured.unwrap_or_else(|error| {
-                        subjects.iter().map(|subject| failed(round, cell, *subject, format!("{error:#}"))).collect()
-                    });
-                    for row in measured {
-                        row.append(&rows)?;
-                        say(&row, &format!("{round}.{:02}/{}", number + 1, cells.len()));
-                    }
+                let measured = self.measure(round, cell, &subjects, folder, &mut random);
+                let measured = measured.unwrap_or_else(|error| {
+                    subjects.iter().map(|subject| failed(round, cell, *subject, format!("{error:#}"))).collect()
+                });
+                for row in measured {
+                    row.append(&rows)?;
+                    say(&row, &format!("{round}.{:02}/{}", number + 1, cells.len()));
                 }
             }
         }
         Ok(())
     }
 
-    fn measure(&self, round: usize, cell: &Cell, subjects: &[Subject], folder: &Path) -> Result<Vec<Row>> {
-        let mut pairs = Vec::new();
+    /// All of them are there, and take turns: while one is measured nothing is published to the others, so that each has the
+    /// machine for itself, and all have the same one.
+    fn measure(
+        &self,
+        round: usize,
+        cell: &Cell,
+        subjects: &[Subject],
+        folder: &Path,
+        random: &mut fastrand::Rng,
+    ) -> Result<Vec<Row>> {
+        let mut subjects = subjects.to_vec();
+        // So that those wait least who must not wait too long.
+        subjects.sort_by_key(|subject| subject.warm());
+        let mut contenders = Vec::new();
         for subject in subjects {
-            let mut load = Load::start(cell, subject.is_raw(), folder)?;
-            let running = subject.start(cell, load.readers, folder)?;
-            load.flows(&running)?;
-            pairs.push((*subject, running, load));
+            contenders.push(Contender::start(subject, cell, folder)?);
+            if !cell.is_light() {
+                contenders.last_mut().map(Contender::warm).transpose()?;
+            }
         }
-        sleep(subjects.iter().map(|subject| subject.warm()).max().unwrap_or_default());
-        let look = |pairs: &[(Subject, Running, Load)]| -> Result<_> {
-            let usages: Vec<_> =
-                pairs.iter().map(|(_, running, load)| (running.program.usage(), load.program.usage())).collect();
-            Ok((usages, Machine::look()?))
-        };
-        let before = look(&pairs)?;
-        for (_, _, load) in &mut pairs {
-            load.talk.say("open")?;
+        if cell.is_light() {
+            let warm = contenders.iter().map(|contender| contender.subject.warm()).max();
+            sleep(warm.unwrap_or_default());
+            contenders.iter_mut().try_for_each(Contender::rest)?;
         }
-        sleep(Duration::from_secs(self.seconds));
-        let after = look(&pairs)?;
-        for (_, _, load) in &mut pairs {
-            load.talk.say("close")?;
+        for _ in 0..TURNS {
+            random.shuffle(&mut contenders);
+            for contender in &mut contenders {
+                contender.turn(Duration::from_secs(self.seconds) / TURNS)?;
+            }
         }
-        let used = |n: usize| {
-            let ((subject, load), (subject_before, load_before)) = (&after.0[n], &before.0[n]);
-            (subject.cpu_since(subject_before), load.cpu_since(load_before))
-        };
-        let (busy, idle, stolen) = after.1.since(&before.1);
-        let ours: f64 = (0..pairs.len()).map(|n| used(n).0 + used(n).1).sum();
-        let mut measured = Vec::new();
-        for (n, (subject, _, load)) in pairs.iter_mut().enumerate() {
-            let count: Count = serde_json::from_str(&load.talk.hear()?)?;
-            let seconds = count.seconds;
-            let ((cpu, load), (now, then)) = (used(n), (&after.0[n].0, &before.0[n].0));
-            measured.push(Row {
-                round,
-                cell: cell.clone(),
-                subject: *subject,
-                cpu,
-                rss: now.rss,
-                switches: now.switches_since(then) as f64 / seconds,
-                load: load / seconds,
-                others: (busy - ours).max(0.0) / seconds,
-                idle: idle / seconds,
-                stolen: stolen / seconds,
-                count,
-                failed: None,
-            });
-        }
-        Ok(measured)
+        contenders.into_iter().map(|contender| contender.row(round, cell)).collect()
     }
 }
 
@@ -202,5 +183,11 @@ impl Load {
         let said = self.talk.hear().context("the load has given up")?;
         anyhow::ensure!(said == "flows", "the load says {said}");
         Ok(())
+    }
+
+    /// Lets it end, and says what came of it.
+    pub(crate) fn end(&mut self) -> Result<Count> {
+        self.talk.say("end")?;
+        Ok(serde_json::from_str(&self.talk.hear()?)?)
     }
 }

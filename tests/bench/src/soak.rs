@@ -63,7 +63,7 @@ impl Soak {
         }
         let cpu = running.program.usage().cpu_since(&before);
         load.talk.say("close")?;
-        let count: Count = serde_json::from_str(&load.talk.hear()?)?;
+        let count = load.end()?;
         let settled: Vec<(f64, f64)> = rss
             .iter()
             .filter(|(at, _)| *at >= 60 * self.minutes / SETTLES)

@@ -154,7 +154,7 @@ impl Subject {
         Ok(Running { program, publish, play: play.unwrap_or(publish) })
     }
 
-    /// Its own files: several subjects may run at once.
+    /// Its own files: several subjects run at once.
     fn own(self, folder: &Path) -> PathBuf {
         folder.join(self.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned()))
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use rtmp_relay::flv::Kind;
 use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep_until};
 
 use super::Order;
 use crate::film::Stamp;
@@ -48,7 +48,7 @@ impl Group {
 /// What came of a load.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(crate) struct Count {
-    /// Seconds between `open` and `close`.
+    /// Seconds between each `open` and its `close`.
     pub(crate) seconds: f64,
     /// Messages that came meanwhile.
     pub(crate) messages: u64,
@@ -115,14 +115,21 @@ pub(super) struct Tally {
     began: Instant,
     expected: usize,
     state: Mutex<State>,
-    /// Some reader has come further.
+    /// Some reader has come further, or a rest is over.
     further: Notify,
 }
 
 struct State {
-    /// Since when it is measured, and until when.
+    /// Since when it is measured, where it is.
     open: Option<Instant>,
-    closed: Option<Instant>,
+    /// How long it has been measured before.
+    measured: Duration,
+    /// Since when nothing is published for now, where that is so.
+    rest: Option<Instant>,
+    /// How long nothing has been published before.
+    rested: Duration,
+    /// Nothing is published any more.
+    over: bool,
     readers: Vec<Entry>,
     /// Messages of each kind published, by stream.
     published: Vec<[u32; 3]>,
@@ -144,7 +151,10 @@ impl Tally {
     pub(super) fn new(order: &Order) -> Arc<Self> {
         let state = State {
             open: None,
-            closed: None,
+            measured: Duration::ZERO,
+            rest: None,
+            rested: Duration::ZERO,
+            over: false,
             readers: Vec::new(),
             published: vec![[0; 3]; order.streams.into()],
             messages: 0,
@@ -160,7 +170,7 @@ impl Tally {
     /// When a message that is published now is sent; none if no more are to be.
     pub(super) fn publish(&self, stream: u16, kind: Kind, late: Duration) -> Option<u64> {
         let mut state = self.state();
-        if state.closed.is_some() {
+        if state.over {
             return None;
         }
         if state.open.is_some() {
@@ -174,11 +184,34 @@ impl Tally {
     pub(super) async fn room(&self, stream: u16, number: u32) {
         loop {
             let further = self.further.notified();
-            if number < self.slowest(stream).unwrap_or(0) + AHEAD || self.state().closed.is_some() {
+            let over = self.state().over;
+            if over || self.rested().is_some() && number < self.slowest(stream).unwrap_or(0) + AHEAD {
                 return;
             }
             further.await;
         }
+    }
+
+    /// Waits until what was to be published at `time` is due, and says when that was: by a clock that stands still during rests.
+    pub(super) async fn due(&self, time: Instant) -> Instant {
+        loop {
+            let further = self.further.notified();
+            let Some(rested) = self.rested() else {
+                further.await;
+                continue;
+            };
+            sleep_until(time + rested).await;
+            // It may have rested meanwhile.
+            if self.rested() == Some(rested) {
+                return time + rested;
+            }
+        }
+    }
+
+    /// How long it has rested so far; none while it does.
+    fn rested(&self) -> Option<Duration> {
+        let state = self.state();
+        state.rest.is_none().then_some(state.rested)
     }
 
     /// The last message that all readers of a stream have, once all have one.
@@ -201,7 +234,7 @@ impl Tally {
     pub(super) fn take(&self, place: usize, kind: Kind, stamp: Stamp, bytes: usize, progress: &Progress) {
         let mut state = self.state();
         state.readers[place].progress = *progress;
-        if state.open.is_some() && state.closed.is_none() {
+        if state.open.is_some() {
             state.messages += 1;
             state.bytes += bytes as u64;
             let took = (self.began.elapsed().as_nanos() as u64).saturating_sub(stamp.sent) / 1000;
@@ -232,13 +265,38 @@ impl Tally {
         self.state().readers.len()
     }
 
+    /// Publishes nothing until it is woken.
+    pub(super) fn rest(&self) {
+        self.state().rest.get_or_insert_with(Instant::now);
+    }
+
+    /// Publishes again, as if there had been no rest.
+    pub(super) fn wake(&self) {
+        let mut state = self.state();
+        if let Some(since) = state.rest.take() {
+            state.rested += since.elapsed();
+        }
+        drop(state);
+        self.further.notify_waiters();
+    }
+
+    /// Measures from now on.
     pub(super) fn open(&self) {
         self.state().open = Some(Instant::now());
     }
 
+    /// Measures no more.
     pub(super) fn close(&self) {
-        self.state().closed = Some(Instant::now());
-        self.further.notify_waiters();
+        let mut state = self.state();
+        if let Some(open) = state.open.take() {
+            state.measured += open.elapsed();
+        }
+    }
+
+    /// Publishes nothing more.
+    pub(super) fn end(&self) {
+        self.state().over = true;
+        self.wake();
     }
 
     /// Whether everybody who is here has everything.
@@ -263,7 +321,7 @@ impl Tally {
             latency.insert(format!("{} both", group.0), Quantiles::of(&mut both));
         }
         Count {
-            seconds: state.open.zip(state.closed).map_or(0.0, |(open, closed)| (closed - open).as_secs_f64()),
+            seconds: state.measured.as_secs_f64(),
             messages: state.messages,
             bytes: state.bytes,
             lost,
@@ -312,6 +370,26 @@ mod tests {
         let count = tally.count();
         // 4 and 5 were missing when 6 came, 8 and 9 never came; 0 and 1 were before its time.
         assert_eq!((count.lost["steady"], count.disordered), (4, 1));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn during_a_rest_the_publishers_clock_stands_still() {
+        let order =
+            Order { streams: 1, readers: 1, bitrate: 1, play: false, raw: false, bulk: false, tls: None, idle: false };
+        let (tally, start) = (Tally::new(&order), Instant::now());
+        let second = Duration::from_secs(1);
+        let driver = async {
+            sleep_until(start + second / 2).await;
+            tally.rest();
+            sleep_until(start + 10 * second).await;
+            tally.wake();
+        };
+        let (due, ()) = tokio::join!(tally.due(start + second), driver);
+        assert_eq!((due - start, start.elapsed()), (10 * second + second / 2, 10 * second + second / 2));
+        tally.open();
+        assert_eq!(tally.due(start + 2 * second).await - due, second);
+        tally.close();
+        assert_eq!(tally.count().seconds, 1.0);
     }
 
     #[test]

@@ -14,7 +14,7 @@ use rtmp_relay::rtmp::chunk::writer::{Header, Lane, message};
 use rtmp_relay::rtmp::server::Role;
 use rtmp_relay::rtmp::session::Session;
 use tokio::net::TcpStream;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::Instant;
 
 use super::count::Tally;
 use super::dialogue;
@@ -49,7 +49,7 @@ pub(super) async fn connect(raw: bool, server: SocketAddr, stream: u16) -> Resul
 }
 
 impl Publisher {
-    /// Publishes until the tally is closed.
+    /// Publishes until the tally has ended.
     pub(super) async fn run(self, film: Arc<Film>, bulk: bool, tally: Arc<Tally>) {
         let put = |kind, time: Duration, payload: &[u8]| {
             let header = Header::Start { time: time.as_millis() as u32, stream: self.message_stream };
@@ -61,11 +61,13 @@ impl Publisher {
         // Streams do not begin at the same instant, nor do their key frames fall together.
         let start = Instant::now() + Duration::from_millis(37) * u32::from(self.stream % 50);
         for (number, shot) in (0_u32..).zip(shots()) {
-            match bulk {
-                true => tally.room(self.stream, number).await,
-                false => sleep_until(start + shot.time).await,
-            }
-            let late = if bulk { Duration::ZERO } else { start.elapsed().saturating_sub(shot.time) };
+            let late = match bulk {
+                true => {
+                    tally.room(self.stream, number).await;
+                    Duration::ZERO
+                }
+                false => tally.due(start + shot.time).await.elapsed(),
+            };
             let Some(sent) = tally.publish(self.stream, shot.kind, late) else { break };
             let stamp = Stamp { sent, stream: self.stream, number, of_kind: shot.of_kind };
             put(shot.kind, shot.time, &film.payload(shot, stamp));
