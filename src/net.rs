@@ -3,7 +3,7 @@
 //! tokio's sockets are one implementation (`tcp`), the simulator's another (in `sim/`). `tls` goes around either.
 
 use std::future::Future;
-use std::io;
+use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
@@ -29,7 +29,7 @@ pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin + 'static {
 
     /// Gives the system as many of these bytes as it takes right now. Where that is none, or there is no such way, the error is
     /// `WouldBlock`, and `poll_write` the one to wait with.
-    fn send_now(&self, _: &[u8]) -> io::Result<usize> {
+    fn send_now(&self, _: &[IoSlice<'_>]) -> io::Result<usize> {
         Err(io::ErrorKind::WouldBlock.into())
     }
 

@@ -466,23 +466,14 @@ impl Outbox {
 
     fn poll_write<S: Stream>(&mut self, stream: &mut S, cx: &mut Context<'_>, turn: Turn) -> Poll<io::Result<usize>> {
         let written = if self.others.is_empty() {
-            // A message that everybody is sent. A list for the kernel would cost more than all else here.
-            let now = match turn {
-                Turn::InPlace => stream.send_now(&self.first),
-                Turn::Owner => Err(io::ErrorKind::WouldBlock.into()),
-            };
-            match now {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    ready!(Pin::new(stream).poll_write(cx, &self.first))?
-                }
-                sent => sent?,
-            }
+            // A message that everybody is sent. A list of 64 would cost more than all else here.
+            ready!(poll_send(stream, cx, turn, &[IoSlice::new(&self.first)]))?
         } else {
             let mut slices = [IoSlice::new(&[]); SLICES];
             for (slice, bytes) in slices.iter_mut().zip(std::iter::once(&self.first).chain(&self.others)) {
                 *slice = IoSlice::new(bytes);
             }
-            ready!(Pin::new(stream).poll_write_vectored(cx, &slices[..SLICES.min(1 + self.others.len())]))?
+            ready!(poll_send(stream, cx, turn, &slices[..SLICES.min(1 + self.others.len())]))?
         };
         self.advance(written);
         Poll::Ready(Ok(written))
@@ -495,6 +486,25 @@ impl Outbox {
             self.first = self.others.pop_front().unwrap_or_default();
         }
         self.first.advance(written);
+    }
+}
+
+/// Gives `stream` as many of these bytes as it takes.
+fn poll_send<S: Stream>(
+    stream: &mut S,
+    cx: &mut Context<'_>,
+    turn: Turn,
+    slices: &[IoSlice<'_>],
+) -> Poll<io::Result<usize>> {
+    if turn == Turn::InPlace {
+        match stream.send_now(slices) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            sent => return Poll::Ready(sent),
+        }
+    }
+    match slices {
+        [one] => Pin::new(stream).poll_write(cx, one),
+        many => Pin::new(stream).poll_write_vectored(cx, many),
     }
 }
 

@@ -1,11 +1,11 @@
 //! Real sockets.
 
-use std::io;
+use std::io::{self, IoSlice};
 use std::net::{Ipv6Addr, SocketAddr};
 use std::time::{Duration, SystemTime};
 
 #[cfg(target_os = "linux")]
-use rustix::net::SendFlags;
+use rustix::net::{SendAncillaryBuffer, SendFlags};
 use socket2::{SockRef, TcpKeepalive};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::task::JoinSet;
@@ -85,8 +85,12 @@ impl Stream for TcpStream {
 
     /// Without a look at what the runtime knows of this socket, which is somewhere else in memory.
     #[cfg(target_os = "linux")]
-    fn send_now(&self, bytes: &[u8]) -> io::Result<usize> {
-        Ok(rustix::net::send(self, bytes, SendFlags::NOSIGNAL)?)
+    fn send_now(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        Ok(match slices {
+            [one] => rustix::net::send(self, one, SendFlags::NOSIGNAL)?,
+            // `writev` would go through the kernel's files first.
+            many => rustix::net::sendmsg(self, many, &mut SendAncillaryBuffer::default(), SendFlags::NOSIGNAL)?,
+        })
     }
 
     #[cfg(target_os = "linux")]

@@ -47,9 +47,9 @@ impl<S: Stream> Stream for Wire<S> {
         }
     }
 
-    fn send_now(&self, bytes: &[u8]) -> io::Result<usize> {
+    fn send_now(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         match self {
-            Wire::Plain(stream) => stream.send_now(bytes),
+            Wire::Plain(stream) => stream.send_now(slices),
             Wire::Tls(_) => Err(io::ErrorKind::WouldBlock.into()),
         }
     }
