@@ -10,7 +10,7 @@
 
 use std::future::{pending, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::pin;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
@@ -108,6 +108,9 @@ pub type Place = Arc<tokio::sync::Mutex<()>>;
 /// An outbound connection: a client's session and its feed.
 pub type Outbound<N> = Connection<Wire<<N as Network>::Stream>, ClientSession, Feed>;
 
+/// Ends when the primary server is there again; never, where it has not been left.
+type Recalled = Pin<Box<dyn Future<Output = ()> + Send>>;
+
 impl<N: Network> Destination<N> {
     /// Publishes the stream until it ends.
     pub async fn run(mut self) {
@@ -131,12 +134,9 @@ impl<N: Network> Destination<N> {
         self.row.update(Status::stream_began);
         loop {
             self.server = turns.server().clone();
-            let recalled = turns.at_backup().then(|| self.probe(turns.primary()));
-            let recalled = async {
-                match recalled {
-                    Some(probe) => probe.steady().await,
-                    None => pending().await,
-                }
+            let recalled: Recalled = match turns.at_backup() {
+                true => Box::pin(self.probe(turns.primary()).steady()),
+                false => Box::pin(pending()),
             };
             // Until it is live, the end of the stream ends an attempt at once; from then on the feed tells it.
             let connected = tokio::select! {
@@ -242,13 +242,13 @@ impl<N: Network> Destination<N> {
 }
 
 /// A panic is our bug, and this attempt's alone: there will be another one.
-async fn caught<T>(attempt: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
-    let mut attempt = pin!(attempt);
-    poll_fn(|cx| match catch_unwind(AssertUnwindSafe(|| attempt.as_mut().poll(cx))) {
+fn caught<T>(attempt: impl Future<Output = Result<T, Error>>) -> impl Future<Output = Result<T, Error>> {
+    // In a box, and so is what recalls it: whatever is handed on by value, each future on its way has a place of its own for.
+    let mut attempt = Box::pin(attempt);
+    poll_fn(move |cx| match catch_unwind(AssertUnwindSafe(|| attempt.as_mut().poll(cx))) {
         Ok(poll) => poll,
         Err(_) => Poll::Ready(Err(Error::Panicked)),
     })
-    .await
 }
 
 #[cfg(test)]

@@ -34,6 +34,8 @@ pub const REPLY_BYTES: usize = 64 << 10;
 pub const FILL_BYTES: usize = 256 << 10;
 /// A read asks for this much at first, for up to `READ_BYTES_MAX` once a peer fills it.
 pub const READ_BYTES: usize = 4 << 10;
+/// The same of a peer that is sent media, and has little to say.
+pub const READ_BYTES_FED: usize = 512;
 /// The most that one read takes from one peer.
 pub const READ_BYTES_MAX: usize = 256 << 10;
 /// Bytes of metadata, headers and configurations that are kept of one publisher, over all its tracks; what is more is passed on

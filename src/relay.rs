@@ -469,20 +469,21 @@ impl<N: Network> Relay<N> {
         let (house, gate, seed) = (self.house.clone(), self.gate.clone(), self.random.u64(..));
         self.net.spawn(&mut self.tasks, async move {
             let served = async {
-                let admitted = async {
+                // In a box of its own, which those who play for hours need not hold; so is what a publisher needs.
+                let admitted = Box::pin(async {
                     let stream = match entrance {
                         Some(entrance) => entrance.accept(stream).await.map_err(connection::Error::from)?,
                         None => Wire::Plain(stream),
                     };
                     inbound::admit(inbound::ask(stream, peer, seed).await?, &gate).await
-                };
+                });
                 let admitted = tokio::select! {
                     biased;
                     () = house.stop.cancelled() => return Ok(()),
                     admitted = admitted => admitted?,
                 };
                 match admitted.request.role {
-                    Role::Publish => ingest::serve(admitted, &house, &pass).await?,
+                    Role::Publish => Box::pin(ingest::serve(admitted, &house, &pass)).await?,
                     Role::Play => player::serve(admitted, &house, &pass).await?,
                 }
                 Ok(())

@@ -10,7 +10,7 @@ use tracing::{info, warn};
 use super::fitness::Fitness;
 use super::status::Delivered;
 use super::trail::Trail;
-use super::{Destination, Error, Outbound, State, Status};
+use super::{Destination, Error, Outbound, Recalled, State, Status};
 use crate::feed::{Feed, Metadata, Stats};
 use crate::limits::{DISLIKE, DRAIN, RECONNECT_WAIT};
 use crate::net::connection::Received;
@@ -29,7 +29,7 @@ const QUIET: Duration = Duration::from_secs(2);
 impl<N: Network> Destination<N> {
     /// Sends the stream until it ends (`Ok`) or the session does.
     pub async fn publish(&mut self, connection: Outbound<N>, stream: u32) -> Result<(), Error> {
-        self.publish_until(connection, stream, pending()).await
+        self.publish_until(connection, stream, Box::pin(pending())).await
     }
 
     /// The same, or until it is `recalled` to the primary server: then it leaves at the next key frame.
@@ -37,7 +37,7 @@ impl<N: Network> Destination<N> {
         &mut self,
         mut connection: Outbound<N>,
         stream: u32,
-        recalled: impl Future<Output = ()>,
+        mut recalled: Recalled,
     ) -> Result<(), Error> {
         let metadata = Metadata::SetDataFrame;
         let feed = Feed::new(self.log.clone(), self.join, stream, self.settings.chunk_size, metadata);
@@ -46,7 +46,7 @@ impl<N: Network> Destination<N> {
         let stream_name = self.row.status().stream.map(display);
         info!(destination = %self.row.name(), stream = stream_name, "destination live");
         let (mut leaving, began) = (None, Instant::now());
-        let ended = self.send(&mut connection, &mut leaving, recalled).await;
+        let ended = self.send(&mut connection, &mut leaving, &mut recalled).await;
         self.row.update(|s| {
             s.count(connection.sent(), connection.source(Feed::stats).unwrap_or_default());
             s.session_ended();
@@ -83,7 +83,7 @@ impl<N: Network> Destination<N> {
         &mut self,
         connection: &mut Outbound<N>,
         leaving: &mut Option<Leaving>,
-        recalled: impl Future<Output = ()>,
+        recalled: &mut Recalled,
     ) -> Result<(), Error> {
         let mut watch = Watch::default();
         let progress = self.settings.timeouts.progress;
@@ -96,7 +96,7 @@ impl<N: Network> Destination<N> {
             log.ended().await;
             sleep(DRAIN).await;
         };
-        tokio::pin!(over, recalled);
+        tokio::pin!(over);
         loop {
             while let Some(event) = connection.event()? {
                 match event {
@@ -125,7 +125,7 @@ impl<N: Network> Destination<N> {
                 () = &mut over => return Ok(()),
                 () = stop.cancelled() => return Ok(()),
                 () = sleep(LOOK), if leaving.is_some() => {}
-                () = &mut recalled, if leaving.is_none() => *leaving = Some(Leaving::new(None, connection)),
+                () = &mut *recalled, if leaving.is_none() => *leaving = Some(Leaving::new(None, connection)),
                 _ = tick.tick() => {
                     if watch.has_stalled(connection, progress) && !mutant!(NeverStalled) {
                         return Err(Error::Stalled(progress));

@@ -18,13 +18,13 @@ use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll, Wake, Waker, ready};
 
-use bytes::{Buf, Bytes};
+use bytes::{Buf, Bytes, BytesMut};
 use tokio::task::coop::unconstrained;
 use tokio::time::timeout;
 use tokio_util::io::poll_read_buf;
 
 use super::{Delivery, Stream, tls};
-use crate::limits::{FILL_BYTES, GOODBYE, READ_BYTES, READ_BYTES_MAX, REPLY_BYTES};
+use crate::limits::{FILL_BYTES, GOODBYE, READ_BYTES, READ_BYTES_FED, READ_BYTES_MAX, REPLY_BYTES};
 use crate::rtmp;
 use crate::rtmp::session::{Output, Phase, Session};
 
@@ -182,6 +182,12 @@ impl<S: Stream, P: Session, M: Source> Connection<S, P, M> {
     pub fn feed(&mut self, mut source: M) {
         // Registered first, looked at after: what is appended in between wakes a blocked connection, which is looked at.
         source.wake(self.shared.clone().into());
+        // What the handshake needed is given back: there may be thousands of these.
+        self.read_size = READ_BYTES_FED;
+        if self.session.input().is_empty() {
+            *self.session.input() = BytesMut::new();
+            self.room = 0;
+        }
         let mut io = lock(&self.shared);
         io.source = Some(source);
         io.sending = Sending::Blocked;

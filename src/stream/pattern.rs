@@ -13,7 +13,8 @@ use crate::limits::STREAM_NAME_BYTES;
 #[derive(Clone)]
 pub struct Pattern {
     text: String,
-    regex: Regex,
+    /// None where it stands for itself alone: most do, and each of these holds six kilobytes.
+    regex: Option<Regex>,
 }
 
 /// What a name has where its pattern has a wildcard, in order: `{1}`, `{2}` and so on.
@@ -41,26 +42,26 @@ impl Pattern {
 
     /// The pattern of one stream, whatever its name has in it.
     pub fn exactly(name: &Name) -> Self {
-        let text = name.to_string();
-        let regex = Regex::new(&format!("^{}$", regex::escape(&text))).expect("a literal, no longer than a name");
-        Pattern { text, regex }
+        Pattern { text: name.to_string(), regex: None }
     }
 
     /// What of `name` stands where the wildcards are; none if it is another name.
     pub fn captures(&self, name: &Name) -> Option<Captures> {
         let text = name.to_string();
-        let captures = self.regex.captures(&text)?;
+        let Some(regex) = &self.regex else { return (text == self.text).then(Captures::new) };
+        let captures = regex.captures(&text)?;
         Some(captures.iter().skip(1).flatten().map(|found| found.as_str().to_owned()).collect())
     }
 
     /// Whether `name` is one of those it stands for.
     pub fn matches(&self, name: &Name) -> bool {
-        self.regex.is_match(&name.to_string())
+        let text = name.to_string();
+        self.regex.as_ref().map_or(text == self.text, |regex| regex.is_match(&text))
     }
 
     /// How many wildcards it has.
     pub fn wildcards(&self) -> usize {
-        self.regex.captures_len() - 1
+        self.regex.as_ref().map_or(0, |regex| regex.captures_len() - 1)
     }
 }
 
@@ -76,6 +77,9 @@ impl FromStr for Pattern {
             _ if !text.contains('/') && !text.contains("**") => return Err(Error::NoApp),
             _ => {}
         }
+        if !text.contains(['*', '?']) {
+            return Ok(Pattern { text: text.to_owned(), regex: None });
+        }
         let mut regex = String::from("^");
         let mut rest = text;
         while let Some(first) = rest.chars().next() {
@@ -90,7 +94,7 @@ impl FromStr for Pattern {
             rest = &rest[length..];
         }
         let regex = Regex::new(&(regex + "$")).expect("literals and wildcards, no longer than a name");
-        Ok(Pattern { text: text.to_owned(), regex })
+        Ok(Pattern { text: text.to_owned(), regex: Some(regex) })
     }
 }
 
