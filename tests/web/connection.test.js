@@ -23,7 +23,7 @@ test('a relay with a token shows nothing before it is told, and the token goes i
   await page.getByText('That is not the token.').waitFor();
   await page.getByLabel('Token').fill(TOKEN);
   await page.getByRole('button', { name: 'Sign in' }).click();
-  await page.getByText('Connected').waitFor();
+  await page.locator('.link:not(.gone)').waitFor();
   await page.getByRole('button', { name: 'Show picture' }).click();
   await page.waitForFunction(() => document.querySelector('video')?.currentTime > 0.5);
   assert.ok(requests.some((request) => request.url().endsWith('/live/show.flv')));
@@ -33,7 +33,7 @@ test('a relay with a token shows nothing before it is told, and the token goes i
   assert.ok(!(await page.content()).includes(TOKEN), 'nor on the page');
   // Another tab has to be told again, this one has not.
   await page.reload();
-  await page.getByText('Connected').waitFor();
+  await page.locator('.link:not(.gone)').waitFor();
   const other = await open(browser, relay.page);
   await other.getByRole('heading', { name: 'Sign in' }).waitFor();
   await Promise.all([isClean(page), isClean(other)]);
