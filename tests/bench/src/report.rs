@@ -227,7 +227,8 @@ fn merge(rows: &Rows) -> String {
 /// CPU against the number of destinations.
 fn straight(rows: &Rows) -> String {
     let mut text = String::from(
-        "| | a stream costs | each destination | one processor carries | R² |\n| --- | --- | --- | --- | --- |\n",
+        "| | a stream costs | each destination | one processor carries | R² | R² of the medians |\n\
+         | --- | --- | --- | --- | --- | --- |\n",
     );
     for subject in [Subject::Floor, Subject::Relay, Subject::RelayMerge] {
         let points: Vec<(f64, f64)> = rows
@@ -237,18 +238,23 @@ fn straight(rows: &Rows) -> String {
             .map(|row| (row.cell.readers as f64, row.cpu / row.count.seconds))
             .collect();
         let (slope, begin, explained) = line(&points);
+        let cells = rows.cells().into_iter().filter(|cell| plain(cell, Way::Push));
+        let medians: Vec<(f64, f64)> = cells
+            .filter_map(|cell| {
+                let cpu = rows.spread(&cell, subject, |row| row.cpu / row.count.seconds)?;
+                Some((cell.readers as f64, cpu.median))
+            })
+            .collect();
         // Two points are always on a line.
-        let mut counts: Vec<f64> = points.iter().map(|point| point.0).collect();
-        counts.sort_by(f64::total_cmp);
-        counts.dedup();
-        if slope > 0.0 && counts.len() > 2 {
+        if slope > 0.0 && medians.len() > 2 {
             let _ = writeln!(
                 text,
-                "| {} | {:.1} ms/s | {:.3} ms/s | {:.0} | {explained:.4} |",
+                "| {} | {:.1} ms/s | {:.3} ms/s | {:.0} | {explained:.4} | {:.4} |",
                 subject.title(),
                 begin * 1e3,
                 slope * 1e3,
-                (1.0 - begin) / slope
+                (1.0 - begin) / slope,
+                line(&medians).2
             );
         }
     }
