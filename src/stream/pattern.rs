@@ -148,6 +148,14 @@ mod tests {
     }
 
     #[test]
+    fn the_pattern_of_one_stream_is_of_no_other_whatever_its_name_has_in_it() {
+        let name = |text| Name::new(text).expect(text);
+        let pattern = Pattern::exactly(&name("live/*"));
+        assert!(pattern.matches(&name("live/*")) && !pattern.matches(&name("live/show")));
+        assert_eq!((pattern.captures(&name("live/*")), pattern.wildcards()), (Some(vec![]), 0));
+    }
+
+    #[test]
     fn what_no_stream_can_be_called_is_no_pattern() {
         for (text, error) in [
             ("", Error::Empty),
