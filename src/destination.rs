@@ -243,7 +243,7 @@ impl<N: Network> Destination<N> {
 
 /// A panic is our bug, and this attempt's alone: there will be another one.
 fn caught<T>(attempt: impl Future<Output = Result<T, Error>>) -> impl Future<Output = Result<T, Error>> {
-    // In a box, and so is what recalls it: whatever is handed on by value, each future on its way has a place of its own for.
+    // In a box, as is what recalls it: each future that something is handed on through by value keeps room for it.
     let mut attempt = Box::pin(attempt);
     poll_fn(move |cx| match catch_unwind(AssertUnwindSafe(|| attempt.as_mut().poll(cx))) {
         Ok(poll) => poll,
