@@ -79,6 +79,7 @@ bench-peers *args="--rounds 3 --seconds 8":
     cargo build --release --package rtmp-relay --package bench
     target/release/bench run {{args}} --rows peers.jsonl --subjects floor,relay,nginx-60000,nginx-4096,ffmpeg-tee,node-media-server \
       --cells push-5,push-20,push-100,play-50,play-200,play-500
+    target/release/bench run {{args}} --asleep --rows asleep.jsonl --subjects floor,relay,nginx-4096 --cells push-5,push-20,push-100
     target/release/bench report
 
 # An hour to five servers, of which one comes and goes and one takes nothing; memory must not grow. Takes --minutes.

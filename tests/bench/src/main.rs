@@ -55,6 +55,8 @@ enum Command {
     Floor(floor::Floor),
     /// Publishers and readers, told what to do on standard input
     Load(load::Order),
+    /// Keep processors from falling asleep until the parent ends; to be run at the lowest priority
+    KeepAwake,
 }
 
 fn main() -> ExitCode {
@@ -79,6 +81,10 @@ fn run(cli: Cli) -> Result<()> {
             Ok(())
         }
         Command::Floor(floor) => floor.run(),
+        Command::KeepAwake => {
+            program::keep_awake();
+            Ok(())
+        }
         Command::Load(order) => {
             // Each reader is a file descriptor.
             let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);

@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
+use std::hint::black_box;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpListener};
 use std::num::NonZero;
+use std::os::unix::process::parent_id;
 use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::thread::sleep;
@@ -63,6 +65,15 @@ impl Program {
             from: BufReader::new(child.stdout.take().context("a pipe")?),
         };
         Ok((Program { child }, talk))
+    }
+
+    /// Starts what keeps the subjects' processors awake, and takes of them only what nobody else wants.
+    pub(crate) fn that_keeps_awake() -> Result<Program> {
+        let this = std::env::current_exe()?;
+        let mut command = Command::new("nice");
+        command.args(["-n", "19", "chrt", "--idle", "0"]).arg(this).arg("keep-awake");
+        let mut command = on(&command, Processors::AllButTheFirst);
+        Ok(Program { child: command.spawn().with_context(|| format!("{command:?}"))? })
     }
 
     /// Waits until it listens. The kernel is asked: to some a connection is their only client.
@@ -138,6 +149,20 @@ impl Drop for Program {
     }
 }
 
+/// Uses up all processors that this process may use, for as long as it has the same parent.
+pub(crate) fn keep_awake() {
+    let parent = parent_id();
+    std::thread::scope(|scope| {
+        for _ in 0..std::thread::available_parallelism().map_or(1, NonZero::get) {
+            scope.spawn(|| {
+                while parent_id() == parent {
+                    (0..1_000_000).for_each(|number| _ = black_box(number));
+                }
+            });
+        }
+    });
+}
+
 /// Lines to and from a program.
 pub(crate) struct Talk {
     to: ChildStdin,
@@ -187,7 +212,7 @@ fn status(path: &str, key: &str) -> Option<u64> {
 }
 
 /// What the whole machine has done: seconds by all processors together, in all and with nothing to do, and those that the
-/// hypervisor gave to somebody else.
+/// hypervisor gave to somebody else. What only keeps a processor awake is nothing to do, and has its own column: it is nice.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Machine {
     all: f64,
@@ -203,7 +228,7 @@ impl Machine {
             text.lines().next().context("no processors")?.split_whitespace().skip(1).flat_map(str::parse).collect();
         Ok(Machine {
             all: ticks.iter().take(8).sum::<f64>() / 100.0,
-            idle: (ticks[3] + ticks[4]) / 100.0,
+            idle: (ticks[1] + ticks[3] + ticks[4]) / 100.0,
             stolen: ticks[7] / 100.0,
         })
     }

@@ -106,6 +106,7 @@ impl Rows {
 pub(crate) fn write(folder: &Path) -> Result<()> {
     let rows = Rows(Row::read(&folder.join("rows.jsonl"))?);
     let peers = Rows(Row::read(&folder.join("peers.jsonl"))?);
+    let asleep = Rows(Row::read(&folder.join("asleep.jsonl"))?);
     let facts: Option<Facts> = read(&folder.join("facts.json"))?;
     let soak: Option<Soaked> = read(&folder.join("soak.json"))?;
     let mut text = std::fs::read_to_string(REPORT).context(REPORT)?;
@@ -118,6 +119,9 @@ pub(crate) fn write(folder: &Path) -> Result<()> {
     }
     if !peers.0.is_empty() {
         put(&mut text, "peers", &field(&peers))?;
+    }
+    if !asleep.0.is_empty() {
+        put(&mut text, "asleep", &field(&asleep))?;
     }
     if let Some(facts) = facts {
         put(&mut text, "facts", &about(&facts))?;
@@ -285,6 +289,9 @@ fn field(rows: &Rows) -> String {
         " --- |".repeat(cells.len() + 1)
     );
     for subject in Subject::value_variants() {
+        if !rows.0.iter().any(|row| row.subject == *subject) {
+            continue;
+        }
         let entries: Vec<String> = cells
             .iter()
             .map(|cell| {

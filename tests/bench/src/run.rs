@@ -33,6 +33,9 @@ pub(crate) struct Run {
     /// For how long
     #[arg(long, default_value_t = 8)]
     seconds: u64,
+    /// Let the subjects' processors fall asleep when there is nothing to do
+    #[arg(long)]
+    asleep: bool,
     /// What the order is drawn from
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -59,6 +62,7 @@ impl Run {
         });
         let rows = folder.join(&self.rows);
         std::fs::write(&rows, "")?;
+        let _awake = (!self.asleep).then(Program::that_keeps_awake).transpose()?;
         let mut random = fastrand::Rng::with_seed(self.seed);
         for round in 1..=self.rounds {
             let mut cells: Vec<&Cell> = cells.iter().collect();
