@@ -69,6 +69,15 @@ pub struct Admitted<S> {
     pub right: Right,
 }
 
+/// A peer that may not do what it wants, and has not been told so yet.
+#[derive(Debug)]
+pub struct Refused<S> {
+    connection: Inbound<S>,
+    request: Request,
+    status: Status,
+    why: Short,
+}
+
 /// Why a visit was cut short.
 #[derive(Debug, thiserror::Error)]
 pub enum Short {
@@ -107,8 +116,8 @@ pub async fn ask<S: Stream>(stream: S, peer: SocketAddr, seed: u64) -> Result<As
     Ok(Asked { connection, request, name, peer })
 }
 
-/// Asks the gate. Who may not is told so, and that is the end of its connection.
-pub async fn admit<S: Stream, N: Network>(asked: Asked<S>, gate: &Gate<N>) -> Result<Admitted<S>, Short> {
+/// Asks the gate.
+pub async fn admit<S: Stream, N: Network>(asked: Asked<S>, gate: &Gate<N>) -> Result<Admitted<S>, Refused<S>> {
     let Asked { connection, request, name, peer } = asked;
     let role = request.role;
     let Some(name) = name else {
@@ -116,8 +125,8 @@ pub async fn admit<S: Stream, N: Network>(asked: Asked<S>, gate: &Gate<N>) -> Re
             Role::Publish => code::PUBLISH_BAD_NAME,
             Role::Play => code::PLAY_NOT_FOUND,
         };
-        turn_away(connection, request, &Status::error(code, "This is no stream name")).await;
-        return Err(Short::Nameless { role });
+        let status = Status::error(code, "This is no stream name");
+        return Err(Refused { connection, request, status, why: Short::Nameless { role } });
     };
     let query = url::stream_query(request.app.expose(), request.name.expose());
     let Request { agent, tc_url, .. } = &request;
@@ -129,9 +138,17 @@ pub async fn admit<S: Stream, N: Network>(asked: Asked<S>, gate: &Gate<N>) -> Re
                 Role::Publish => code::PUBLISH_DENIED,
                 Role::Play => code::PLAY_FAILED,
             };
-            turn_away(connection, request, &Status::error(code, &reason.to_string())).await;
-            Err(Short::Denied { role, reason })
+            let status = Status::error(code, &reason.to_string());
+            Err(Refused { connection, request, status, why: Short::Denied { role, reason } })
         }
+    }
+}
+
+impl<S: Stream> Refused<S> {
+    /// Tells it so, and that is the end of its connection.
+    pub async fn turn_away(self) -> Short {
+        turn_away(self.connection, self.request, &self.status).await;
+        self.why
     }
 }
 

@@ -29,7 +29,7 @@ use crate::config::{Circle, Config, Route};
 use crate::destination::{self, Board, Destination, Place, Row, Server};
 use crate::gate::Gate;
 use crate::hook::{Hook, Post};
-use crate::inbound::{self, House, Visitors};
+use crate::inbound::{self, House, Short, Visitors};
 use crate::journal::{Code, Cursor, Event, Journal};
 use crate::limits::{ACCEPT_REST, LAST_WORDS};
 use crate::net::tls::{Entrance, Trust, Wire};
@@ -470,17 +470,22 @@ impl<N: Network> Relay<N> {
         self.net.spawn(&mut self.tasks, async move {
             let served = async {
                 // In a box of its own, which those who play for hours need not hold; so is what a publisher needs.
-                let admitted = Box::pin(async {
+                let asked = Box::pin(async {
                     let stream = match entrance {
                         Some(entrance) => entrance.accept(stream).await.map_err(connection::Error::from)?,
                         None => Wire::Plain(stream),
                     };
-                    inbound::admit(inbound::ask(stream, peer, seed).await?, &gate).await
+                    let asked = inbound::ask(stream, peer, seed).await?;
+                    Ok::<_, Short>(inbound::admit(asked, &gate).await)
                 });
-                let admitted = tokio::select! {
+                let answer = tokio::select! {
                     biased;
                     () = house.stop.cancelled() => return Ok(()),
-                    admitted = admitted => admitted?,
+                    answer = asked => answer?,
+                };
+                let admitted = match answer {
+                    Ok(admitted) => admitted,
+                    Err(refused) => return Err(Box::pin(refused.turn_away()).await),
                 };
                 match admitted.request.role {
                     Role::Publish => Box::pin(ingest::serve(admitted, &house, &pass)).await?,

@@ -56,6 +56,17 @@ async fn a_key_for_publishing_and_another_for_playing() {
 }
 
 #[tokio::test]
+async fn who_is_denied_while_the_relay_ends_is_counted() {
+    let server = server("access: {publish_key: PUBLISH}").await;
+    let visitors = server.visitors.clone();
+    let mut rival = connect::<NoSource>(Role::Publish, server.address, "live/a").await;
+    assert_eq!(answer(&mut rival).await, Err(DENIED.to_owned()));
+    // It stays, and the relay waits a while for it to go first.
+    server.end().await;
+    assert_eq!(visitors.endings().get(&Ending::Denied), Some(&1));
+}
+
+#[tokio::test]
 async fn the_first_entry_for_a_stream_decides_and_another_configuration_counts_for_who_comes_next() {
     let yaml = "stream_access:\n  - streams: [\"open/*\"]\n    access: {}\naccess: {publish_key: PUBLISH}";
     let server = server(yaml).await;
