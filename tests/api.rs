@@ -9,7 +9,7 @@ use caller::{Caller, Events, Steered};
 use peers::{Encoder, Player, Server, until, video};
 use rtmp_relay::api;
 use rtmp_relay::config::{self, Config, Route};
-use rtmp_relay::destination::Template;
+use rtmp_relay::destination::{State, Template};
 use rtmp_relay::flv::Kind;
 use rtmp_relay::gate::Key;
 use serde_json::{Value, json};
@@ -697,6 +697,24 @@ async fn what_the_api_adds_is_not_inside_our_own_network_in_whatever_form() {
         assert_eq!(opened.code(), "internal_address", "{name}");
         relay.api.call("DELETE", "/api/v1/destinations/x", None).await;
     }
+}
+
+#[tokio::test]
+async fn the_last_error_stays_after_a_recovery_and_says_when_it_came() {
+    let server = Server::start("127.0.0.1:0", &[], None).await;
+    let address = server.address;
+    server.kill().await;
+    let destinations = vec![route("far", &format!("rtmp://{address}/live"))];
+    let relay = Steered::start(Config { destinations, ..Config::default() }).await;
+    let _encoder = Encoder::publish(relay.address, "live/show").await.unwrap();
+    until("refused", || relay.board.statuses()[0].last_error.is_some()).await;
+    let _server = Server::start(&address.to_string(), &[], None).await;
+    until("live", || relay.board.statuses()[0].state == State::Live).await;
+    let standing = relay.api.get("/api/v1/destinations/far").await.json()["streams"][0].clone();
+    let time = |value: &Value| value.as_str().unwrap().parse::<jiff::Timestamp>().unwrap();
+    assert_eq!((&standing["state"], &standing["error"]["class"]), (&json!("live"), &json!("network")));
+    let (failed, live) = (time(&standing["error"]["failed_at"]), time(&standing["since_at"]));
+    assert!(failed < live, "{failed}, {live}");
 }
 
 #[tokio::test]

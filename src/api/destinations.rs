@@ -129,6 +129,9 @@ pub(super) struct LastError {
     text: String,
     /// What to do about it.
     advice: &'static str,
+    /// When it came.
+    #[schema(format = DateTime)]
+    failed_at: String,
 }
 
 impl Destination {
@@ -165,7 +168,7 @@ impl Destination {
 
 impl DestinationStatus {
     fn of(status: Status, now: &Moment) -> Self {
-        let error = status.class.zip(status.last_error.clone());
+        let error = status.class.zip(status.last_error.clone()).zip(status.failed_at);
         let at = if status.backup { At::Backup } else { At::Primary };
         DestinationStatus {
             connected_seconds: seconds(status.connected()),
@@ -175,7 +178,12 @@ impl DestinationStatus {
             since_at: now.at(status.since),
             seconds: now.since(status.since),
             reason: status.reason,
-            error: error.map(|(class, text)| LastError { class: class.code(), text, advice: class.advice() }),
+            error: error.map(|((class, text), at)| LastError {
+                class: class.code(),
+                text,
+                advice: class.advice(),
+                failed_at: now.at(at),
+            }),
             retry_at: status.retry_at.map(|at| now.at(at)),
             retry_in_seconds: status.retry_at.map(|at| now.until(at)),
             attempts: status.attempts,

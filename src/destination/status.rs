@@ -57,8 +57,10 @@ pub struct Status {
     pub backup: bool,
     /// The last error in words. It stays after a recovery …
     pub last_error: Option<String>,
-    /// … and so does its class.
+    /// … and so does its class …
     pub class: Option<Class>,
+    /// … and when it came.
+    pub failed_at: Option<Instant>,
     /// When the next attempt is due, if it waits for one.
     pub retry_at: Option<Instant>,
     /// Connections tried.
@@ -129,6 +131,7 @@ impl Status {
             advice: Vec::new(),
             backup: false,
             last_error: None,
+            failed_at: None,
             class: None,
             retry_at: None,
             attempts: 0,
@@ -193,6 +196,7 @@ impl Status {
         self.session_lost(class.code());
         self.class = Some(class);
         self.last_error = Some(reason.clone());
+        self.failed_at = Some(Instant::now());
         self.enter(class.state(), Some(reason));
         self.retry_at = wait.map(|wait| Instant::now() + wait);
     }

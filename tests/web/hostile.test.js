@@ -82,7 +82,7 @@ test('errors, reasons, advice and entries of the journal, by a relay that passes
     state: number % 2 ? 'live' : 'rejected',
     since_at: at,
     reason: `reason ${text}`,
-    error: { class: text, text, advice: text, at },
+    error: { class: text, text, advice: text, failed_at: at },
     retry_at: at,
     attempts: 2,
     reconnects: 1,

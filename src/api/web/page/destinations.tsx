@@ -253,11 +253,9 @@ function More({ standing, of }: { standing: Standing; of: Destination }) {
       {error && urgency(standing.state) < 2 && (
         <p>
           Last error: <Theirs>{error.text}</Theirs>
-          {error.at && (
-            <span class="quiet">
-              , <Since at={error.at} /> ago
-            </span>
-          )}
+          <span class="quiet">
+            , <Since at={error.failed_at} /> ago
+          </span>
           . If it comes again: <Theirs>{error.advice}</Theirs>.
         </p>
       )}

@@ -49,7 +49,7 @@ export interface Standing {
   state: State;
   since_at: string;
   reason: string | null;
-  error: { class: string; text: string; advice: string; at?: string | null } | null;
+  error: { class: string; text: string; advice: string; failed_at: string } | null;
   retry_at: string | null;
   attempts: number;
   reconnects: number;
