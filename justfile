@@ -73,13 +73,18 @@ bench *args="--rounds 3 --seconds 8":
     target/release/bench facts
     target/release/bench report
 
-# The same beside nginx-rtmp, ffmpeg tee + fifo and node-media-server.
+# The program laid out by what a relay at work runs, target/tuned/rtmp-relay: cheaper where there is little to do. Twelve minutes.
+tuned:
+    tests/bench/tune
+
+# The same beside nginx-rtmp, ffmpeg tee + fifo and node-media-server, and the tuned program.
 bench-peers *args="--rounds 3 --seconds 8":
     tests/bench/setup-peers
+    tests/bench/tune
     cargo build --release --package rtmp-relay --package bench
-    target/release/bench run {{args}} --rows peers.jsonl --subjects floor,relay,nginx-60000,nginx-4096,ffmpeg-tee,node-media-server \
+    target/release/bench run {{args}} --rows peers.jsonl --subjects floor,relay,relay-tuned,nginx-60000,nginx-4096,ffmpeg-tee,node-media-server \
       --cells push-5,push-20,push-100,play-50,play-200,play-500
-    target/release/bench run {{args}} --asleep --rows asleep.jsonl --subjects floor,relay,nginx-4096 --cells push-5,push-20,push-100
+    target/release/bench run {{args}} --asleep --rows asleep.jsonl --subjects floor,relay,relay-tuned,nginx-4096 --cells push-5,push-20,push-100
     target/release/bench report
 
 # An hour to five servers, of which one comes and goes and one takes nothing; memory must not grow. Takes --minutes.

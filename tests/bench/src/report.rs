@@ -441,10 +441,12 @@ fn targets(rows: &Rows, peers: &Rows) -> String {
     judge("messages lost or out of order, all cells", Some(0.0), None, Some(lost as f64));
     for cell in peers.cells() {
         let median = |subject| peers.ratio(&cell, subject).map(|s| s.median);
-        let ours = median(Subject::Relay);
-        let against = |other| ours.zip(median(other)).map(|(ours, other)| ours / other);
-        judge(&format!("{}, CPU ÷ nginx-rtmp's at 4096", cell.title()), Some(1.0), None, against(Subject::Nginx4096));
-        judge(&format!("{}, CPU ÷ ffmpeg tee's", cell.title()), Some(0.25), None, against(Subject::FfmpegTee));
+        for (ours, word) in [(Subject::Relay, ""), (Subject::RelayTuned, ", tuned")] {
+            let against = |other| median(ours).zip(median(other)).map(|(ours, other)| ours / other);
+            let (nginx, tee) = (against(Subject::Nginx4096), against(Subject::FfmpegTee));
+            judge(&format!("{}{word}, CPU ÷ nginx-rtmp's at 4096", cell.title()), Some(1.0), None, nginx);
+            judge(&format!("{}{word}, CPU ÷ ffmpeg tee's", cell.title()), Some(0.25), None, tee);
+        }
     }
     text
 }

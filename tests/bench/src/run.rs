@@ -53,7 +53,7 @@ impl Run {
             None => true,
             Some(path) => {
                 eprintln!(
-                    "SKIPPED {}: there is no {} (tests/bench/setup-peers installs it)",
+                    "SKIPPED {}: there is no {} (tests/bench/setup-peers installs what others have made, tests/bench/tune ours)",
                     subject.title(),
                     path.display()
                 );

@@ -21,6 +21,7 @@ use crate::program::{Program, free};
 pub(crate) enum Subject {
     Floor,
     Relay,
+    RelayTuned,
     RelayMerge,
     #[value(name = "nginx-60000")]
     #[serde(rename = "nginx-60000")]
@@ -47,6 +48,7 @@ impl Subject {
         match self {
             Subject::Floor => "floor",
             Subject::Relay => "rtmp-relay",
+            Subject::RelayTuned => "rtmp-relay, tuned",
             Subject::RelayMerge => "rtmp-relay, merge: audio",
             Subject::Nginx60000 => "nginx-rtmp, chunk 60000",
             Subject::Nginx4096 => "nginx-rtmp, chunk 4096",
@@ -59,7 +61,7 @@ impl Subject {
     pub(crate) fn can(self, cell: &Cell) -> bool {
         match self {
             Subject::Floor => cell.way != Way::Play || cell.streams == 1,
-            Subject::Relay => true,
+            Subject::Relay | Subject::RelayTuned => true,
             Subject::RelayMerge => matches!(cell.way, Way::Push | Way::Rtmps),
             // It knows no patterns of names.
             Subject::Nginx60000 | Subject::Nginx4096 => matches!(cell.way, Way::Push | Way::Play) && cell.streams == 1,
@@ -77,7 +79,7 @@ impl Subject {
     pub(crate) fn missing(self, folder: &Path) -> Option<PathBuf> {
         let needs = match self {
             Subject::Floor => beside("bench"),
-            Subject::Relay | Subject::RelayMerge => beside("rtmp-relay"),
+            Subject::Relay | Subject::RelayTuned | Subject::RelayMerge => self.relay(folder),
             Subject::Nginx60000 | Subject::Nginx4096 => nginx_module(folder),
             Subject::FfmpegTee => PathBuf::from("/usr/bin/ffmpeg"),
             Subject::NodeMediaServer => node_module(folder),
@@ -89,7 +91,7 @@ impl Subject {
     pub(crate) fn version(self, folder: &Path) -> Option<String> {
         let mut command = match self {
             Subject::Floor => return None,
-            Subject::Relay | Subject::RelayMerge => command(&beside("rtmp-relay"), &["--version"]),
+            Subject::Relay | Subject::RelayTuned | Subject::RelayMerge => command(&self.relay(folder), &["--version"]),
             Subject::Nginx60000 | Subject::Nginx4096 => command(&nginx(folder), &["-v"]),
             Subject::FfmpegTee => command(Path::new("ffmpeg"), &["-version"]),
             Subject::NodeMediaServer => {
@@ -120,11 +122,10 @@ impl Subject {
                 }
                 Program::start(&floor, &log)?.awaits(play.unwrap_or(publish))?
             }
-            Subject::Relay | Subject::RelayMerge => {
+            Subject::Relay | Subject::RelayTuned | Subject::RelayMerge => {
                 let config = own.join("relay.yaml");
                 std::fs::write(&config, self.relay_config(cell, readers, folder)?)?;
-                let mut relay =
-                    command(&beside("rtmp-relay"), &["serve", "--listen", &publish.to_string(), "--config"]);
+                let mut relay = command(&self.relay(folder), &["serve", "--listen", &publish.to_string(), "--config"]);
                 Program::start(relay.arg(&config), &log)?.awaits(publish)?
             }
             Subject::Nginx60000 | Subject::Nginx4096 => {
@@ -152,6 +153,14 @@ impl Subject {
             }
         };
         Ok(Running { program, publish, play: play.unwrap_or(publish) })
+    }
+
+    /// The program that relays: as cargo builds it, or as `tests/bench/tune` does.
+    fn relay(self, folder: &Path) -> PathBuf {
+        match self {
+            Subject::RelayTuned => folder.with_file_name("tuned").join("rtmp-relay"),
+            _ => beside("rtmp-relay"),
+        }
     }
 
     /// Its own files: several subjects run at once.
@@ -192,7 +201,7 @@ impl Subject {
     /// asks for no more memory; ffmpeg looks at a stream for five seconds, and sends what it has held back meanwhile all at once.
     pub(crate) fn warm(self) -> Duration {
         Duration::from_secs(match self {
-            Subject::Relay | Subject::RelayMerge => 11,
+            Subject::Relay | Subject::RelayTuned | Subject::RelayMerge => 11,
             Subject::FfmpegTee => 8,
             Subject::Floor | Subject::Nginx60000 | Subject::Nginx4096 | Subject::NodeMediaServer => 2,
         })
