@@ -73,7 +73,7 @@ bench *args="--rounds 3 --seconds 8":
     target/release/bench facts
     target/release/bench report
 
-# The program laid out by what a relay at work runs, target/tuned/rtmp-relay: cheaper where there is little to do. Twelve minutes.
+# The program laid out by what a relay at work runs, target/tuned/rtmp-relay: cheaper where there is little to do. A quarter of an hour.
 tuned:
     tests/bench/tune
 
